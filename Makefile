@@ -1,0 +1,40 @@
+# Everything happens in .venv of this folder; nothing else on the machine is touched.
+SHELL := /bin/sh
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+PORT ?= 9842
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test check format clean bench
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: $(VENV)/demo ## run the exporter over a tiny embedded llama-server, until Ctrl-C (PORT=9842)
+	@exec $(VENV)/bin/python -m exporter demo --web.listen-address 127.0.0.1:$(PORT)
+
+test: $(VENV)/test ## run all tests
+	$(VENV)/bin/python -m pytest -q
+
+check: $(VENV)/test ## run the linters and the type checker
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/test ## format the code
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(VENV)/test ## measure what a scrape costs
+	$(VENV)/bin/python benchmarks/scrape.py
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; set PYTHON= to it"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo $(VENV)/test: $(VENV)/%: $(VENV)/bin/python pyproject.toml
+	$(VENV)/bin/pip install -q -e '.[$*]'
+	@touch $@

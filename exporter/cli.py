@@ -1,0 +1,85 @@
+"""The command line: `run` (the default), `check-config`, `demo`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import exporter
+from exporter import app
+from exporter.config import ConfigErrors, load
+
+OK, FAILED, USAGE = 0, 1, 2
+COMMANDS = ("run", "check-config", "demo")
+SETTINGS = ("web.listen_address", "logs.level")
+"""Settings that have a flag, which keeps its value under their name."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of all subcommands."""
+    top = _Parser(
+        prog="llama-exporter",
+        description="Runs llama-server and serves its metrics, those of its host, and its log.",
+        epilog="Arguments behind -- are llama-server's: llama-exporter -- -m model.gguf -c 8192",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"llama-exporter {exporter.__version__}")
+    commands = top.add_subparsers(dest="command", metavar="{run,check-config,demo}", required=True)
+    run = commands.add_parser("run", help="run llama-server and export it (the default)", allow_abbrev=False)
+    demo = commands.add_parser(
+        "demo", help="show it all with a tiny model: no llama-server or GPU needed", allow_abbrev=False
+    )
+    check = commands.add_parser("check-config", help="check a configuration file", allow_abbrev=False)
+    check.add_argument("file", metavar="FILE", type=Path)
+    run.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, help="YAML, see the README")
+    for command in (run, demo):
+        command.add_argument(
+            "--web.listen-address", dest="web.listen_address", metavar="HOST:PORT", help="default: 127.0.0.1:9842"
+        )
+        command.add_argument(
+            "--log.level", dest="logs.level", metavar="LEVEL", help="debug, info, warn or error; default: info"
+        )
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit code: 0 as asked, 1 could not run, 2 bad usage or configuration."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    server_args: list[str] | None = None
+    if "--" in arguments:
+        split = arguments.index("--")
+        arguments, server_args = arguments[:split], arguments[split + 1 :]
+    if not arguments or (arguments[0] not in COMMANDS and arguments[0] not in ("-h", "--help", "--version")):
+        arguments.insert(0, "run")
+    options = parser().parse_args(arguments)
+    if server_args is not None and options.command != "run":
+        parser().error(f"{options.command} takes no arguments for llama-server")
+    flags: dict[str, object] = {
+        setting: value for setting in SETTINGS if (value := getattr(options, setting, None)) is not None
+    }
+    try:
+        if options.command == "check-config":
+            load(options.file, {}, {})
+            sys.stdout.write(f"{options.file}: good\n")
+            return OK
+        if options.command == "demo":
+            from exporter.demo.demo import run_demo  # noqa: PLC0415 -- its packages are an extra
+
+            return run_demo(flags)
+        if server_args is not None:
+            flags["server.args"] = server_args
+        return app.run(load(options.config_file, os.environ, flags).config)
+    except ConfigErrors as errors:
+        sys.stderr.write(f"{errors}\n")
+        return USAGE
+    except ImportError as error:
+        sys.stderr.write(f"the demo needs more: pip install 'llama-server-exporter[demo]' ({error})\n")
+        return FAILED

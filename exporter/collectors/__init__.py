@@ -1,0 +1,30 @@
+"""All collectors, in the order of the page: the one list of them."""
+
+from collections.abc import Callable
+
+from exporter.collectors.collector import Collector
+from exporter.collectors.container import ContainerCollector
+from exporter.collectors.exporter import ExporterCollector
+from exporter.collectors.host import HostCollector
+from exporter.collectors.models import ModelsCollector
+from exporter.collectors.native import NativeCollector
+from exporter.collectors.process import ProcessCollector
+from exporter.collectors.server import ServerCollector
+from exporter.collectors.sources import Sources
+from exporter.collectors.usage import UsageCollector
+
+COLLECTORS: dict[str, Callable[[Sources], Collector | None]] = {
+    "server": lambda sources: ServerCollector(sources.snapshot),
+    "models": lambda sources: ModelsCollector(sources.server, sources.ready),
+    "usage": lambda sources: UsageCollector(sources.sampler, sources.server, sources.ready),
+    "native": lambda sources: NativeCollector(sources.server, sources.ready),
+    "process": lambda sources: (
+        ProcessCollector(sources.processes) if sources.config.metrics.collectors.process else None
+    ),
+    "host": lambda sources: (
+        HostCollector(model_paths=sources.model_files) if sources.config.metrics.collectors.host else None
+    ),
+    "container": lambda sources: ContainerCollector() if sources.config.metrics.collectors.container else None,
+    "exporter": lambda sources: ExporterCollector(sources.log, sources.reloaded),
+}
+"""A builder for each; None where the configuration turns it off."""

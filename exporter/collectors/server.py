@@ -1,0 +1,42 @@
+"""State of the server, from the supervisor's snapshot."""
+
+from collections.abc import Callable
+
+from exporter.catalog import server as catalog
+from exporter.catalog.metric import Family
+from exporter.supervisor.snapshot import Snapshot
+from exporter.supervisor.states import State
+
+
+class ServerCollector:
+    """Reads the snapshot: costs nothing and never fails."""
+
+    name = "server"
+    metrics = (
+        catalog.UP,
+        catalog.DESIRED,
+        catalog.STATE,
+        catalog.START_TIME,
+        catalog.READY_SECONDS,
+        catalog.RESTARTS,
+        catalog.EXITS,
+    )
+
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+
+    async def collect(self) -> list[Family]:
+        """The state now."""
+        snapshot = self._snapshot()
+        ready = None
+        if snapshot.ready is not None and snapshot.started is not None:
+            ready = snapshot.ready - snapshot.started
+        return [
+            catalog.UP.one(snapshot.state is State.READY),
+            catalog.DESIRED.one(snapshot.desired),
+            catalog.STATE.state(snapshot.state),
+            catalog.START_TIME.one(snapshot.started_at),
+            catalog.READY_SECONDS.one(ready),
+            catalog.RESTARTS.family(((reason,), count) for reason, count in snapshot.restarts),
+            catalog.EXITS.family(((code,), count) for code, count in snapshot.exits),
+        ]

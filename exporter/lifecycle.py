@@ -1,0 +1,65 @@
+"""What follows from a change of the server's state: an event in the log, and what others must forget."""
+
+from collections.abc import Callable
+
+from exporter.logs.record import Level
+from exporter.logs.stream import LogStream
+from exporter.supervisor.snapshot import Snapshot
+from exporter.supervisor.states import State
+
+
+class Lifecycle:
+    """An observer of the supervisor. `server_gone` is called when the process ends, or an attached one is silent."""
+
+    def __init__(self, log: LogStream, server_gone: Callable[[], None]) -> None:
+        self._log = log
+        self._server_gone = server_gone
+
+    def __call__(self, before: Snapshot, after: Snapshot) -> None:
+        """Tell of the change from `before` to `after`."""
+        if after.last_exit is not None and before.pid is not None and after.pid is None:
+            self._server_gone()
+            self._exited(before, after)
+        if after.state is before.state:
+            return
+        if before.state is State.READY and after.pid is None:
+            self._server_gone()
+        self._changed(before, after)
+
+    def _exited(self, before: Snapshot, after: Snapshot) -> None:
+        exit_ = after.last_exit
+        if exit_ is None:
+            return
+        wanted = before.state is State.STOPPING
+        level: Level = "info" if wanted else "error"
+        how = f"by {exit_.signal}" if exit_.signal else f"with code {exit_.code}"
+        self._log.event(
+            "server_exited",
+            f"llama-server ended {how}",
+            level=level,
+            pid=before.pid,
+            code=exit_.code,
+            signal=exit_.signal,
+        )
+
+    def _changed(self, before: Snapshot, after: Snapshot) -> None:
+        match after.state:
+            case State.STARTING:
+                self._log.event("server_started", f"llama-server started, PID {after.pid}", pid=after.pid)
+            case State.READY:
+                seconds = (
+                    None if after.ready is None or after.started is None else round(after.ready - after.started, 3)
+                )
+                self._log.event("server_ready", "llama-server is ready", pid=after.pid, seconds=seconds)
+            case State.UNRESPONSIVE:
+                self._log.event(
+                    "server_unresponsive", after.reason or "it does not answer", level="warn", pid=after.pid
+                )
+            case State.BACKOFF:
+                self._log.event("server_restarting", after.reason or "restarting", level="warn")
+            case State.FAILED:
+                self._log.event("server_failed", after.reason or "failed", level="error")
+            case State.STOPPED if after.reason:
+                self._log.event("server_stopped", after.reason, level="warn")
+            case _:
+                self._log.event(f"server_{after.state}", f"llama-server is {after.state}", previous=before.state)

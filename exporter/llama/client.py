@@ -1,0 +1,106 @@
+"""llama-server's HTTP interface, as far as it is safe to ask: nothing here loads or wakes a model but `slots`."""
+
+from enum import Enum
+from http import HTTPStatus
+from typing import Any, Self
+
+import aiohttp
+import msgspec
+
+MAX_ANSWER = 32 * 1024 * 1024
+"""Bytes of an answer that are read at most. A real page of 100,000 samples is below 10 MB."""
+
+
+class Health(Enum):
+    """What `GET /health` told."""
+
+    OK = "ok"
+    LOADING = "loading"
+    """503: the model is being loaded."""
+    ERROR = "error"
+    """It answered something else."""
+    NO_ANSWER = "no answer"
+    """Refused, reset, or silent for longer than the timeout."""
+
+
+class UpstreamError(Exception):
+    """llama-server did not give a usable answer; the message says to what, and what it gave instead."""
+
+
+class LlamaClient:
+    """One server at `base_url` (http://host:port). `api_key` is sent as a bearer token and never shown."""
+
+    def __init__(self, base_url: str, *, timeout: float, api_key: str | None = None) -> None:
+        self.base_url = base_url.rstrip("/")
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._session = aiohttp.ClientSession(
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=timeout),
+            # llama-server has a few HTTP threads: two kept-open connections are our share.
+            connector=aiohttp.TCPConnector(limit=2, keepalive_timeout=30),
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def health(self) -> Health:
+        """Ask `/health`, which is public even with an API key."""
+        try:
+            async with self._session.get(f"{self.base_url}/health", allow_redirects=False) as response:
+                if response.status == HTTPStatus.OK:
+                    return Health.OK
+                if response.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                    return Health.LOADING
+                return Health.ERROR
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return Health.NO_ANSWER
+
+    async def get(self, path: str) -> bytes:
+        """The body of a 200 answer. Raise `UpstreamError` for everything else, an endless answer included."""
+        try:
+            async with self._session.get(f"{self.base_url}{path}", allow_redirects=False) as response:
+                if response.status != HTTPStatus.OK:
+                    raise UpstreamError(
+                        f"GET {path} answered {response.status} {_hint(path, response.status)}".rstrip()
+                    )
+                body = bytearray()
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > MAX_ANSWER:
+                        raise UpstreamError(f"GET {path} answered more than {MAX_ANSWER} bytes")
+                return bytes(body)
+        except TimeoutError:
+            raise UpstreamError(f"GET {path} was not answered in time") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamError(f"GET {path} failed: {error}") from None
+
+    async def get_json(self, path: str) -> Any:
+        """As `get`, decoded. Raise `UpstreamError` when it is not JSON."""
+        body = await self.get(path)
+        try:
+            return msgspec.json.decode(body)
+        except msgspec.DecodeError as error:
+            raise UpstreamError(f"GET {path} answered no valid JSON: {error}") from None
+
+
+def _hint(path: str, status: int) -> str:
+    """What an answer means, where llama-server's own words don't say it."""
+    match path, status:
+        case "/metrics", 501:
+            return "(not enabled: start llama-server with --metrics)"
+        case "/slots", 501:
+            return "(not enabled: start llama-server with --slots)"
+        case _, 401:
+            return "(the API key is missing or wrong: see server.api_key_file)"
+        case _, 503:
+            return "(loading the model)"
+        case _:
+            return ""

@@ -1,0 +1,99 @@
+"""Read the Prometheus text format as llama-server writes it, losing nothing and believing nothing.
+
+Format: https://prometheus.io/docs/instrumenting/exposition_formats/ (text version 0.0.4). A reader of our own, because
+the one of prometheus_client renames counters that lack `_total`, and gives up the page at the first bad line.
+"""
+
+import re
+from collections.abc import Iterable
+
+from exporter.catalog.metric import Family, Kind, Sample
+
+NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\.)*"'
+SAMPLE = re.compile(
+    rf"(?P<name>{NAME})[ \t]*(?:\{{[ \t]*(?P<labels>{LABEL}(?:[ \t]*,[ \t]*{LABEL})*)?[ \t]*,?[ \t]*\}})?"
+    r"[ \t]*(?P<value>[^ \t]+)(?:[ \t]+-?\d+)?[ \t]*"
+)
+LABEL_PAIR = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\.)*)"')
+COMMENT = re.compile(rf"#[ \t]*(?P<what>HELP|TYPE)[ \t]+(?P<name>{NAME})(?:[ \t]+(?P<text>.*))?")
+VALUE = re.compile(r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|[Ii]nf(?:inity)?|[Nn]a[Nn])")
+KINDS: dict[str, Kind] = {
+    "counter": "counter",
+    "gauge": "gauge",
+    "histogram": "histogram",
+    "summary": "summary",
+    "untyped": "unknown",
+}
+SUFFIXES: dict[Kind, tuple[str, ...]] = {
+    "histogram": ("_bucket", "_sum", "_count"),
+    "summary": ("_sum", "_count"),
+}
+UNESCAPE = {r"\\": "\\", r"\"": '"', r"\n": "\n"}
+ESCAPED = re.compile(r'\\[\\"n]')
+
+
+def read(text: str) -> tuple[list[Family], int]:
+    """The families of a page in their order, and the number of lines that are none of the format.
+
+    A family whose lines are partly bad keeps its good ones. Timestamps are dropped: a sample is of now.
+    """
+    families: dict[str, Family] = {}
+    bad = 0
+    for raw in text.split("\n"):
+        line = raw.strip("\r \t")
+        if not line:
+            continue
+        if line.startswith("#"):
+            if found := COMMENT.fullmatch(line):
+                bad += not _describe(families, found["name"], found["what"], found["text"] or "")
+            continue
+        found = SAMPLE.fullmatch(line)
+        if found is None or VALUE.fullmatch(found["value"]) is None:
+            bad += 1
+            continue
+        family, suffix = _family_of(families, found["name"])
+        pairs = LABEL_PAIR.findall(found["labels"] or "")
+        labels = tuple((name, ESCAPED.sub(lambda m: UNESCAPE[m[0]], value)) for name, value in pairs)
+        family.samples.append(Sample(suffix, labels, found["value"]))
+    return [family for family in families.values() if family.samples], bad
+
+
+def _describe(families: dict[str, Family], name: str, what: str, text: str) -> bool:
+    """Take a HELP or TYPE line; False for a type that does not exist."""
+    family = families.setdefault(name, Family(name, "unknown", ""))
+    if what == "HELP":
+        family.help = text.replace(r"\n", "\n").replace(r"\\", "\\")
+        return True
+    family.kind = KINDS.get(text.strip(), "unknown")
+    return text.strip() in KINDS
+
+
+def _family_of(families: dict[str, Family], name: str) -> tuple[Family, str]:
+    """The family that a sample's name belongs to, and what the name has beyond the family's."""
+    if name in families:
+        return families[name], ""
+    for suffix in ("_bucket", "_sum", "_count"):
+        base = families.get(name.removesuffix(suffix))
+        if base is not None and base.name != name and suffix in SUFFIXES.get(base.kind, ()):
+            return base, suffix
+    return families.setdefault(name, Family(name, "unknown", "")), ""
+
+
+def with_model(families: Iterable[Family], model: str) -> list[Family]:
+    """The same families with a `model` label on every sample that has none of its own."""
+    label = ("model", model)
+    return [
+        Family(
+            family.name,
+            family.kind,
+            family.help,
+            [
+                sample
+                if any(name == "model" for name, _ in sample.labels)
+                else sample._replace(labels=(*sample.labels, label))
+                for sample in family.samples
+            ],
+        )
+        for family in families
+    ]

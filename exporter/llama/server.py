@@ -1,0 +1,127 @@
+"""One llama-server that answers: who it is, its native page, its running requests."""
+
+import asyncio
+import time
+from typing import Any, NamedTuple
+
+from exporter.catalog.metric import Family
+from exporter.llama import exposition, slots
+from exporter.llama.client import LlamaClient, UpstreamError
+from exporter.llama.tokens import Tokens
+
+
+class Facts(NamedTuple):
+    """What does not change while a server runs. Size in bytes; contexts in tokens, `context` of all slots together."""
+
+    model: str
+    build: str
+    mode: str
+    file: str | None = None
+    quantization: str | None = None
+    parameters: int | None = None
+    size: int | None = None
+    context: int | None = None
+    train_context: int | None = None
+    slots: int | None = None
+
+
+class NativePage(NamedTuple):
+    """The families of llama-server's own `/metrics`, and how many of its lines were none of the format."""
+
+    families: list[Family]
+    bad_lines: int
+
+    def value(self, name: str) -> float | None:
+        """The value of a family with one sample."""
+        for family in self.families:
+            if family.name == name and family.samples:
+                return float(family.samples[0].value)
+        return None
+
+    @property
+    def counters(self) -> Tokens:
+        """The token counters, which move when a request ends."""
+        names = (
+            "llamacpp:prompt_tokens_total",
+            "llamacpp:prompt_tokens_cached_total",
+            "llamacpp:tokens_predicted_total",
+        )
+        return Tokens(*(int(self.value(name) or 0) for name in names))
+
+
+class LlamaServer:
+    """Asks one server, and remembers for `share_within` seconds what it answered, so that two scrapers share an answer.
+
+    `mode` is what to call it: single or attached (a router says of itself that it is one).
+    """
+
+    def __init__(self, client: LlamaClient, *, mode: str, share_within: float) -> None:
+        self._client = client
+        self._mode = mode
+        self._share_within = share_within
+        self._native: asyncio.Task[NativePage] | None = None
+        self._native_at = float("-inf")
+        self._asking = asyncio.Lock()
+        self.facts: Facts | None = None
+
+    async def who(self) -> Facts:
+        """Its facts, asked for once. Safe at any time: neither `/props` nor `/v1/models` loads or wakes a model."""
+        async with self._asking:
+            if self.facts is None:
+                props = await self._client.get_json("/props")
+                models = await self._client.get_json("/v1/models")
+                self.facts = read_facts(props, models, self._mode)
+            return self.facts
+
+    def forget(self) -> None:
+        """It is gone: what comes next may be another."""
+        self.facts = None
+        self._native_at = float("-inf")
+
+    async def native(self) -> NativePage:
+        """Its `/metrics`, at most `share_within` seconds old. Raise `UpstreamError` when it gives none."""
+        now = time.monotonic()
+        if self._native is None or (self._native.done() and now - self._native_at >= self._share_within):
+            self._native = asyncio.create_task(self._fetch_native())
+            self._native_at = now
+        # Shielded: that one scraper hangs up must not cost the other its answer.
+        return await asyncio.shield(self._native)
+
+    async def busy_slots(self) -> list[slots.Slot]:
+        """Its busy slots. Only to be asked while requests run: `/slots` wakes a sleeping model."""
+        try:
+            return slots.read(await self._client.get_json("/slots"))
+        except (ValueError, TypeError, KeyError) as error:
+            raise UpstreamError(f"GET /slots answered something else than slots: {error}") from None
+
+    async def _fetch_native(self) -> NativePage:
+        body = await self._client.get("/metrics")
+        families, bad = exposition.read(body.decode("utf-8", "replace"))
+        if not families and bad:
+            raise UpstreamError(f"GET /metrics answered {len(body)} bytes that are no metrics")
+        return NativePage(families, bad)
+
+
+def read_facts(props: Any, models: Any, mode: str) -> Facts:
+    """Facts from decoded `/props` and `/v1/models`. Raise `UpstreamError` when they are not llama-server's."""
+    try:
+        if props.get("role") == "router":
+            return Facts("", str(props.get("build_info", "")), "router")
+        entry = models["data"][0]
+        meta = entry.get("meta") or {}
+        slot_count = props.get("total_slots")
+        per_slot = props.get("default_generation_settings", {}).get("n_ctx")
+        return Facts(
+            model=str(entry["id"]),
+            build=str(props.get("build_info", "")),
+            mode=mode,
+            file=props.get("model_path"),
+            quantization=props.get("model_ftype") or meta.get("ftype"),
+            parameters=meta.get("n_params"),
+            size=meta.get("size"),
+            context=per_slot * slot_count if per_slot and slot_count else None,
+            train_context=meta.get("n_ctx_train"),
+            slots=slot_count,
+        )
+    except (AttributeError, KeyError, IndexError, TypeError) as error:
+        raise UpstreamError(f"/props and /v1/models are not llama-server's: {error!r}") from None

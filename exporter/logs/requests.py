@@ -1,0 +1,163 @@
+"""Records to the life of requests: when a slot takes one, how far its prompt is, how it ends and what it cost."""
+
+import re
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from exporter.logs.record import Record
+
+Outcome = Literal["completed", "truncated", "cancelled", "failed"]
+
+
+class Launched(NamedTuple):
+    """A slot has taken the request."""
+
+    model: str | None
+    task: int
+
+
+class Progress(NamedTuple):
+    """So many prompt tokens are processed, and so many were found in the cache."""
+
+    model: str | None
+    task: int
+    prompt_tokens: int
+    cached_tokens: int
+
+
+class Finished(NamedTuple):
+    """A request ended. Token counts and seconds are None where the log does not say them (a cancelled request).
+
+    `prompt_tokens` were processed, `cached_tokens` were not, having been found in the slot's cache: the sum is what the
+    API calls `usage.prompt_tokens`.
+    """
+
+    model: str | None
+    task: int
+    outcome: Outcome
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    generation_tokens: int | None = None
+    prompt_seconds: float | None = None
+    generation_seconds: float | None = None
+
+
+RequestEvent = Launched | Progress | Finished
+
+PROMPT = re.compile(r"prompt eval time = +([\d.]+) ms / +(\d+) tokens")
+GENERATION = re.compile(r"eval time = +([\d.]+) ms / +(\d+) tokens")
+RELEASE = re.compile(r"stop processing: (?:n_past|n_tokens) = (\d+), truncated = (\d)")
+PROMPT_SIZE = re.compile(r"new prompt, .*(?:n_prompt_tokens|task\.n_tokens) = (\d+)")
+CACHE_KEPT = re.compile(r"(?:kv cache rm|memory_seq_rm) \[(\d+), end\)")
+PROMPT_DONE = re.compile(
+    r"prompt (?:done|processing done|processing progress|processing), (?:n_past|n_tokens) = +(\d+)"
+)
+ERROR_TASK = re.compile(r"task id = (\d+), error:")
+
+
+class _Request:
+    """What the log has told of a running request so far."""
+
+    def __init__(self) -> None:
+        self.prompt_size: int | None = None
+        self.cached: int | None = None
+        self.prompt: tuple[int, float] | None = None
+        self.generation: tuple[int, float] | None = None
+        self.held: int | None = None
+        self.truncated = False
+        self.failed = False
+
+    def take_timings(self, text: str) -> None:
+        """Read a `print_timing` record: one of its lines in new builds, all of them in old and mid ones."""
+        if found := PROMPT.search(text):
+            self.prompt = int(found[2]), float(found[1]) / 1e3
+        if found := GENERATION.search(text.replace("prompt eval time", "")):
+            self.generation = int(found[2]), float(found[1]) / 1e3
+
+
+class RequestTracker:
+    """Follows the requests in one stream, router children included. Feed it every record in order.
+
+    In old builds the timing lines come behind the release, in later ones before it; a cancelled request has none. So a
+    release without timings is settled by the writer's next record, or by `settle` when there is no next one.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[tuple[str | None, int], _Request] = {}
+        self._released: dict[str | None, int] = {}
+
+    def feed(self, record: Record) -> Iterator[RequestEvent]:
+        """Events that follow from this record."""
+        model, task = record.model, record.task
+        released = self._released.get(model)
+        timing = record.function == "print_timing"
+        if released is not None and not (timing and task == released):
+            yield self._end(model, released)
+        if record.function == "send_error" and (found := ERROR_TASK.search(record.message)):
+            if request := self._running.get((model, int(found[1]))):
+                request.failed = True
+            return
+        if task is None or task < 0 or record.component != "slot":
+            return
+        if record.function == "launch_slot_" and record.message.startswith("processing task"):
+            self._running[model, task] = _Request()
+            yield Launched(model, task)
+        elif request := self._running.get((model, task)):
+            yield from self._follow(request, record, model, task, timing=timing)
+
+    def settle(self) -> Iterator[RequestEvent]:
+        """The writers have been silent: what was released without timings is not going to get any."""
+        for model, task in list(self._released.items()):
+            yield self._end(model, task)
+
+    def _follow(
+        self, request: _Request, record: Record, model: str | None, task: int, *, timing: bool
+    ) -> Iterator[RequestEvent]:
+        text = record.message
+        if timing:
+            request.take_timings(text)
+            if self._released.get(model) == task and request.generation:
+                yield self._end(model, task)
+        elif found := RELEASE.search(text):
+            request.held, request.truncated = int(found[1]), found[2] == "1"
+            self._released[model] = task
+            if request.generation or request.failed:
+                yield self._end(model, task)
+        elif found := PROMPT_SIZE.search(text):
+            request.prompt_size = int(found[1])
+        elif request.cached is None and (found := CACHE_KEPT.search(text)):
+            request.cached = int(found[1])
+        elif found := PROMPT_DONE.search(text):
+            cached = request.cached or 0
+            yield Progress(model, task, max(0, int(found[1]) - cached), cached)
+
+    def _end(self, model: str | None, task: int) -> Finished:
+        self._released.pop(model, None)
+        request = self._running.pop((model, task))
+        if request.failed:
+            return Finished(model, task, "failed")
+        if request.generation is None or request.prompt is None:
+            return Finished(model, task, "cancelled")
+        return Finished(
+            model,
+            task,
+            "truncated" if request.truncated else "completed",
+            request.prompt[0],
+            self._cached(request, request.prompt[0], request.generation[0]),
+            request.generation[0],
+            request.prompt[1],
+            request.generation[1],
+        )
+
+    @staticmethod
+    def _cached(request: _Request, prompt: int, generated: int) -> int | None:
+        """Prompt tokens that were not processed.
+
+        From the prompt's size where the build logs it, else from what the slot held at the end: the whole prompt and
+        every generated token but the last (builds that log no size have no context shift).
+        """
+        if request.prompt_size is not None:
+            return max(0, request.prompt_size - prompt)
+        if request.held is not None:
+            return max(0, request.held - prompt - max(0, generated - 1))
+        return None

@@ -1,0 +1,126 @@
+"""The one log stream: llama-server's records and the exporter's own meet here on their way out."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from exporter.logs.assembler import Assembler
+from exporter.logs.pump import Pump
+from exporter.logs.record import LEVELS, Level, Record, encode, timestamp
+from exporter.logs.requests import Finished, RequestEvent, RequestTracker
+from exporter.logs.sink import Sink
+from exporter.logs.tail import Tail
+
+DRAIN_TIMEOUT = 2.0
+STREAMS = ("stdout", "stderr", "exporter")
+
+
+class LogStream:
+    """Counts records, keeps the newest, ships those of at least `level`, and tells `on_request` what requests do."""
+
+    def __init__(self, sink: Sink, tail: Tail, level: Level) -> None:
+        self._sink = sink
+        self.tail = tail
+        self._shipped = frozenset(LEVELS[LEVELS.index(level) :])
+        self.counts: dict[tuple[str, ...], float] = {(stream, name): 0 for stream in STREAMS for name in LEVELS}
+        self._ended_bytes = 0
+        self._pumps: list[Pump] = []
+        self.on_request: Callable[[RequestEvent], None] = lambda _: None
+        self.model: str | None = None
+
+    @property
+    def dropped(self) -> int:
+        """Lines that did not reach stdout."""
+        return self._sink.dropped
+
+    @property
+    def read_bytes(self) -> int:
+        """Bytes read from llama-server."""
+        return self._ended_bytes + sum(pump.read_bytes for pump in self._pumps)
+
+    def add(self, record: Record, stream: str = "exporter") -> None:
+        """Take one record."""
+        self.counts[stream, record.level] += 1
+        if record.level in self._shipped:
+            self.tail.add(record)
+            self._sink.write(encode(record))
+
+    def event(self, name: str, message: str, *, level: Level = "info", **fields: object) -> None:
+        """Add a lifecycle event of the exporter."""
+        self.add(
+            Record(
+                time=timestamp(time.time()),
+                level=level,
+                source="exporter",
+                model=self.model,
+                event=name,
+                message=message,
+                fields=fields,
+            )
+        )
+
+    def follow(self, stdout_fd: int, stderr_fd: int) -> None:
+        """Read both pipes of a new process to their ends."""
+        self._pumps = [self._pump(stdout_fd, "stdout"), self._pump(stderr_fd, "stderr")]
+
+    async def drained(self) -> None:
+        """Wait until everything that the process wrote has been read.
+
+        A process that left the group of its parent can hold the pipe open; it is not waited for.
+        """
+        for pump in self._pumps:
+            try:
+                await asyncio.wait_for(pump.wait(), DRAIN_TIMEOUT)
+            except TimeoutError:
+                pump.stop()
+            self._ended_bytes += pump.read_bytes
+        self._pumps = []
+
+    def _pump(self, fd: int, stream: str) -> Pump:
+        """Each pipe is a stream of its own: what continues a record, or settles a request, came by the same one."""
+        assembler = Assembler(lambda: timestamp(time.time()), lambda _child: self.model)
+        requests = RequestTracker()
+
+        def take(records: list[Record]) -> None:
+            for record in records:
+                self.add(record, stream)
+                self._tell(requests.feed(record))
+
+        def idle() -> None:
+            take(assembler.flush())
+            self._tell(requests.settle())
+
+        return Pump(fd, lambda lines: take(assembler.feed(lines)), idle)
+
+    def _tell(self, events: Iterable[RequestEvent]) -> None:
+        for event in events:
+            self.on_request(event)
+            if isinstance(event, Finished):
+                self.add(_finished(event))
+
+
+def _finished(request: Finished) -> Record:
+    """The `request_finished` line."""
+    prompt, generation = request.prompt_seconds, request.generation_seconds
+    fields: dict[str, object | None] = {
+        "outcome": request.outcome,
+        "prompt_tokens": request.prompt_tokens,
+        "cached_tokens": request.cached_tokens,
+        "generation_tokens": request.generation_tokens,
+        "prompt_seconds": prompt,
+        "generation_seconds": generation,
+        "total_seconds": None if prompt is None or generation is None else round(prompt + generation, 6),
+        "tokens_per_second": (
+            round(request.generation_tokens / generation, 3) if request.generation_tokens and generation else None
+        ),
+    }
+    return Record(
+        time=timestamp(time.time()),
+        level="info",
+        source="exporter",
+        model=request.model,
+        task=request.task,
+        event="request_finished",
+        message=f"request {request.outcome}",
+        fields={key: value for key, value in fields.items() if value is not None},
+    )

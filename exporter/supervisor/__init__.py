@@ -1,0 +1,1 @@
+"""Run llama-server as a child: what state it is in, what state it should be in, and how it gets there."""

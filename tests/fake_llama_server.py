@@ -1,0 +1,87 @@
+"""A llama-server that misbehaves on command, for what the real one can't be made to do. Standard library only.
+
+Behaviour comes as arguments behind the ones that llama-server has; the HTTP answers are those of real builds.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+PAGE = b"# HELP llamacpp:n_decode_total calls\n# TYPE llamacpp:n_decode_total counter\nllamacpp:n_decode_total 7\n"
+BIG_LINE = b'llamacpp:big{n="%d"} 1\n'
+BIG_LINES = 450_000
+MODELS = b'{"object":"list","data":[{"id":"fake","meta":{"n_params":1,"size":2,"n_ctx_train":3}}]}'
+PROPS = b'{"total_slots":2,"model_path":"fake.gguf","build_info":"b1-fake","default_generation_settings":{"n_ctx":8}}'
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--load-seconds", type=float, default=0)
+    parser.add_argument("--exit-at-once", type=int, default=None)
+    parser.add_argument("--ignore-term", action="store_true")
+    parser.add_argument("--native", choices=["good", "501", "503", "garbage", "big", "never", "mixed"], default="good")
+    parser.add_argument("--say", default="")
+    return parser.parse_known_args(argv)[0]
+
+
+def native(kind: str) -> tuple[int, bytes]:
+    """Status and body of /metrics."""
+    return {
+        "good": lambda: (200, PAGE),
+        "501": lambda: (501, b'{"error":{"code":501,"message":"no"}}'),
+        "503": lambda: (503, b'{"error":{"code":503,"message":"no"}}'),
+        "garbage": lambda: (200, bytes(range(256)) * 20),
+        "mixed": lambda: (200, PAGE + b"llamacpp:odd{ -nan(ind)\n\xff\xfe}{\nllamacpp:fine 1e3\n"),
+        "big": lambda: (200, b"".join(BIG_LINE % number for number in range(BIG_LINES))),
+    }[kind]()
+
+
+def main() -> None:
+    options = parse(sys.argv[1:])
+    if options.ignore_term:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    else:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    sys.stderr.write(f"0.00.000.001 I srv  llama_server: {options.say or 'initializing ...'}\n")
+    sys.stderr.flush()
+    if options.exit_at_once is not None:
+        sys.exit(options.exit_at_once)
+    ready_at = time.monotonic() + options.load_seconds
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+        def answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_GET(self) -> None:
+            if time.monotonic() < ready_at:
+                self.answer(503, b'{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}')
+            elif self.path == "/metrics":
+                self.metrics()
+            else:
+                bodies = {"/health": b'{"status":"ok"}', "/props": PROPS, "/v1/models": MODELS, "/slots": b"[]"}
+                self.answer(200 if self.path in bodies else 404, bodies.get(self.path, b"{}"))
+
+        def metrics(self) -> None:
+            if options.native == "never":
+                time.sleep(3600)
+            self.answer(*native(options.native))
+
+    ThreadingHTTPServer.daemon_threads = True
+    ThreadingHTTPServer((options.host, options.port), Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.llama.slots import Slot
+from exporter.llama.tokens import Rate, Tokens
+from exporter.llama.usage import CountedUsage, LoggedUsage
+
+
+def slot(task: int, generated: int, prompt: int | None = None) -> Slot:
+    return Slot(0, task, 2048, generated, prompt, None, None)
+
+
+def test_running_requests_count_as_they_are_made_and_once() -> None:
+    usage = LoggedUsage()
+    usage.launched(1)
+    usage.seen([slot(1, 10, 5)])
+    assert usage.totals == Tokens(5, 0, 10)
+    usage.finished(1, 5, 2, 17)
+    assert usage.totals == Tokens(5, 2, 17)
+    usage.seen([slot(1, 12, 5)])  # an answer of /slots that was overtaken by the log
+    assert usage.totals == Tokens(5, 2, 17)
+    assert usage.running == 0
+
+
+def test_a_cancelled_request_keeps_what_was_last_seen() -> None:
+    usage = LoggedUsage()
+    usage.launched(1)
+    usage.seen([slot(1, 40, 5)])
+    usage.finished(1, None, None, None)
+    assert usage.totals == Tokens(5, 0, 40)
+
+
+def test_the_end_of_the_server_loses_nothing_and_task_ids_may_come_again() -> None:
+    usage = LoggedUsage()
+    usage.launched(1)
+    usage.seen([slot(1, 40, 5)])
+    usage.server_gone()
+    assert usage.totals == Tokens(5, 0, 40)
+    usage.launched(1)
+    usage.seen([slot(1, 2, 3)])
+    assert usage.totals == Tokens(8, 0, 42)
+
+
+def test_counters_take_over_from_slots_when_a_request_ends() -> None:
+    usage = CountedUsage()
+    usage.looked(Tokens(100, 0, 1000), [])  # what was before we came is not ours
+    assert usage.totals == Tokens()
+    usage.looked(Tokens(100, 0, 1000), [slot(1, 50, 7)])
+    assert usage.totals == Tokens(7, 0, 50)
+    usage.looked(Tokens(107, 0, 1064), [])
+    assert usage.totals == Tokens(7, 0, 64)
+
+
+def test_a_request_that_ended_between_the_two_answers_of_a_look_is_counted_once() -> None:
+    usage = CountedUsage()
+    usage.looked(Tokens(), [slot(1, 50, 7)])
+    usage.looked(Tokens(), [])  # gone from /slots, not yet in the counters
+    assert usage.totals == Tokens(7, 0, 50)
+    usage.looked(Tokens(7, 0, 64), [])
+    assert usage.totals == Tokens(7, 0, 64)
+
+
+def test_without_a_log_a_cancelled_request_keeps_what_was_last_seen() -> None:
+    usage = CountedUsage()
+    usage.looked(Tokens(), [slot(1, 50, 7), slot(2, 10, 1)])
+    usage.looked(Tokens(), [slot(2, 20, 1)])
+    usage.looked(Tokens(), [slot(2, 30, 1)])
+    usage.looked(Tokens(1, 0, 35), [])
+    assert usage.totals == Tokens(8, 0, 85)
+
+
+def test_a_restarted_server_counts_from_nothing() -> None:
+    usage = CountedUsage()
+    usage.looked(Tokens(0, 0, 0), [])
+    usage.looked(Tokens(10, 0, 100), [])
+    usage.server_gone()
+    usage.looked(Tokens(1, 0, 5), [])
+    assert usage.totals == Tokens(11, 0, 105)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("launch"), st.integers(1, 5), st.integers(0, 0)),
+        st.tuples(st.just("seen"), st.integers(1, 5), st.integers(0, 100)),
+        st.tuples(st.just("finish"), st.integers(1, 5), st.integers(0, 100)),
+        st.tuples(st.just("cancel"), st.integers(1, 5), st.integers(0, 0)),
+        st.tuples(st.just("gone"), st.just(0), st.just(0)),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS)
+def test_totals_never_go_back(steps: list[tuple[str, int, int]]) -> None:
+    usage = LoggedUsage()
+    last = Tokens()
+    for what, task, count in steps:
+        match what:
+            case "launch":
+                usage.launched(task)
+            case "seen":
+                usage.seen([slot(task, count, count)])
+            case "finish":
+                usage.finished(task, count, 0, count)
+            case "cancel":
+                usage.finished(task, None, None, None)
+            case _:
+                usage.server_gone()
+        assert usage.totals.at_least(last) == usage.totals
+        last = usage.totals
+
+
+def test_the_rate_of_a_steady_generation_is_its_speed_from_the_first_seconds_on() -> None:
+    rate = Rate(10)
+    rate.observe(0, Tokens(), busy=False)
+    rate.observe(100, Tokens(), busy=True)
+    for tenth in range(5, 305, 5):
+        rate.observe(100 + tenth / 10, Tokens(0, 0, tenth * 5), busy=True)
+        if tenth >= 10:
+            assert rate.per_second(100 + tenth / 10)[1] == pytest.approx(50, rel=0.02)
+
+
+def test_the_rate_falls_to_zero_within_the_window_after_the_last_request() -> None:
+    rate = Rate(10)
+    rate.observe(0, Tokens(), busy=True)
+    rate.observe(1, Tokens(10, 0, 100), busy=True)
+    for second in range(2, 14):
+        rate.observe(second, Tokens(10, 0, 100), busy=False)
+    assert rate.per_second(13) == (0, 0)
+    assert Rate(10).per_second(5) == (0, 0)
+
+
+def test_short_requests_one_after_the_other_are_averaged_over_the_window() -> None:
+    rate = Rate(10)
+    for half in range(100):
+        rate.observe(half / 2, Tokens(0, 0, half * 20), busy=half % 2 == 0)
+    assert rate.per_second(49.5)[1] == pytest.approx(40, rel=0.06)

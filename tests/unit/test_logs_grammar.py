@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from exporter.logs.assembler import Assembler
+from exporter.logs.grammar import BODIES, CHILD, PREFIX, TIMING, Pattern, parse
+from exporter.logs.record import Record
+from tests.support import FIXTURES
+
+
+@pytest.mark.parametrize("pattern", [*BODIES, PREFIX, CHILD, TIMING], ids=lambda pattern: pattern.name)
+def test_every_pattern_matches_its_sample_and_nothing_above_it_does(pattern: Pattern) -> None:
+    assert pattern.regex.match(pattern.sample)
+    if pattern in BODIES:
+        assert not any(above.regex.match(pattern.sample) for above in BODIES[: BODIES.index(pattern)])
+
+
+def test_a_line_of_a_new_build_is_taken_apart() -> None:
+    line = parse("0.04.014.844 W slot print_timing: id  0 | task 12 | total time = 5 ms")
+    assert (line.level, line.component, line.function) == ("warn", "slot", "print_timing")
+    assert (line.slot, line.task, line.message) == (0, 12, "total time = 5 ms")
+    assert line.offset == pytest.approx(4.014844)
+    assert not line.continues
+
+
+def test_a_line_of_a_router_child_behind_colours() -> None:
+    line = parse("[41381] \x1b[32m0.00.004.007\x1b[0m E gguf_init_from_reader: failed to read header")
+    assert (line.child, line.level, line.component) == (41381, "error", "gguf_init_from_reader")
+    assert line.message == "failed to read header"
+
+
+def test_a_json_line_and_one_that_only_looks_like_it() -> None:
+    line = parse('{"type":"log","time":2990,"level":"warn","msg":"srv  llama_server: no key\\n"}')
+    assert (line.level, line.component, line.message, line.offset) == ("warn", "srv", "no key", 0.00299)
+    broken = '{"type":"log","time":29'
+    assert parse(broken).message == broken
+
+
+def records_of(text: str) -> list[Record]:
+    assembler = Assembler(lambda: "now", lambda child: None if child is None else str(child))
+    return [*assembler.feed(text.removesuffix("\n").split("\n")), *assembler.flush()]
+
+
+@pytest.mark.parametrize(
+    "file", sorted(FIXTURES.glob("*/*.stderr.log")), ids=lambda file: f"{file.parent.name}/{file.name}"
+)
+def test_no_text_of_a_real_log_is_lost(file: Path) -> None:
+    text = file.read_text("utf-8", "replace")
+    together = "\n".join(record.message for record in records_of(text))
+    ends = [line.split()[-1] for line in text.split("\n") if len(line.split()) > 6 and not line.endswith("}")]
+    assert len(ends) > 2
+    assert [end for end in ends if end not in together] == []
+
+
+def test_the_chat_template_is_one_record() -> None:
+    records = records_of((FIXTURES / "old" / "prefix.stderr.log").read_text("utf-8"))
+    (template,) = [record for record in records if "chat_template:" in record.message]
+    assert template.message.count("\n") > 10
+    assert template.level == "info"
+
+
+def test_bare_timing_lines_join_their_header() -> None:
+    records = records_of((FIXTURES / "old" / "single.stderr.log").read_text("utf-8"))
+    timings = [record for record in records if record.function == "print_timing"]
+    assert len(timings) == 3
+    assert all("prompt eval time" in record.message and "total time" in record.message for record in timings)
