@@ -114,7 +114,7 @@ async def test_killed_it_comes_back_and_totals_stay(real: tuple[str, ...], model
 
         async def replaced() -> bool:
             status = await it.status()
-            return status["state"] == "ready" and status["pid"] != first["pid"]
+            return bool(status["state"] == "ready" and status["pid"] != first["pid"])
 
         await eventually(replaced)
         samples = await eventually(it.metrics)
