@@ -17,6 +17,13 @@ MODELS = b'{"object":"list","data":[{"id":"fake","meta":{"n_params":1,"size":2,"
 PROPS = b'{"total_slots":2,"model_path":"fake.gguf","build_info":"b1-fake","default_generation_settings":{"n_ctx":8}}'
 
 
+class Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A client that hangs up is no news; the base class prints a traceback."""
+
+
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--host", default="127.0.0.1")
@@ -79,8 +86,7 @@ def main() -> None:
                 time.sleep(3600)
             self.answer(*native(options.native))
 
-    ThreadingHTTPServer.daemon_threads = True
-    ThreadingHTTPServer((options.host, options.port), Handler).serve_forever()
+    Quiet((options.host, options.port), Handler).serve_forever()
 
 
 if __name__ == "__main__":
