@@ -4,14 +4,14 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 from loguru import logger
 
 from exporter.collectors import COLLECTORS
 from exporter.collectors.sources import Sources
-from exporter.config import Config, split_address
+from exporter.config import Config, Loaded, split_address
+from exporter.config.secret import read_secret
 from exporter.lifecycle import Lifecycle
 from exporter.llama.client import LlamaClient
 from exporter.llama.probe import Probe
@@ -21,18 +21,18 @@ from exporter.llama.tokens import Rate
 from exporter.llama.usage import CountedUsage, LoggedUsage
 from exporter.logs.failures import FailureLog
 from exporter.logs.own import to_stream
-from exporter.logs.requests import Finished, Launched, Progress, RequestEvent
 from exporter.logs.sink import Sink
 from exporter.logs.stream import LogStream
 from exporter.logs.tail import Tail
+from exporter.reload import Reloader
 from exporter.scrape import Scraper
 from exporter.supervisor.attached import AttachedServer
-from exporter.supervisor.backoff import Backoff
 from exporter.supervisor.launch import Launcher, base_url
-from exporter.supervisor.snapshot import Policy
+from exporter.supervisor.settings import backoff_of, policy_of
 from exporter.supervisor.states import State
 from exporter.supervisor.supervisor import Supervisor
 from exporter.web.metrics import MetricsHandler
+from exporter.web.reload import ReloadHandler
 from exporter.web.server import WebServer
 from exporter.web.status import StatusHandler
 
@@ -41,18 +41,17 @@ SINK_CLOSE_TIMEOUT = 5.0
 
 
 class App:
-    """One exporter. `run` returns the exit code of the program."""
+    """One exporter, from the first loading of the configuration (`load` may raise `ConfigErrors`) to its end."""
 
-    def __init__(self, config: Config, *, stdout_fd: int | None = None) -> None:
-        self._config = config
-        self._loaded_at = time.time()
-        fd = sys.stdout.fileno() if stdout_fd is None else stdout_fd
-        self._sink = Sink(fd, config.logs.buffer)
+    def __init__(self, load: Callable[[], Loaded]) -> None:
+        self._load = load
+        self._config = config = load().config
+        self._sink = Sink(sys.stdout.fileno(), config.logs.buffer)
         self.log = LogStream(self._sink, Tail(config.logs.tail_lines), config.logs.level)
         to_stream(self.log, config.logs.level)
 
     async def run(self) -> int:
-        """Serve until SIGTERM or SIGINT: 0 when stopped as asked, 1 when it could not run."""
+        """Serve until SIGTERM or SIGINT. Returns the exit code: 0 when stopped as asked, 1 when it could not run."""
         server = self._config.server
         try:
             api_key = read_secret(server.api_key_file)
@@ -64,80 +63,116 @@ class App:
             LlamaClient(base_url(server), timeout=timeout, api_key=api_key) as client,
             LlamaClient(base_url(server), timeout=server.health.timeout) as health_client,
         ):
-            return await self._run(client, health_client, api_key)
-
-    async def _run(self, client: LlamaClient, health_client: LlamaClient, api_key: str | None) -> int:
-        config, server = self._config, self._config.server
-        llama = LlamaServer(
-            client, mode="attached" if server.attach else "single", share_within=config.metrics.share_within
-        )
-        usage = CountedUsage() if server.attach or "--log-disable" in server.args else LoggedUsage()
-        failures = FailureLog()
-        probe = Probe(health_client, llama, failures)
-
-        def server_gone() -> None:
-            llama.forget()
-            usage.server_gone()
-
-        lifecycle = Lifecycle(self.log, server_gone)
-        supervisor: Supervisor | AttachedServer
-        if server.attach:
-            supervisor = AttachedServer(
-                probe=probe, interval=server.health.interval, url=server.attach, observe=lifecycle
-            )
-        else:
-            supervisor = Supervisor(
-                spawn=Launcher(server, self.log, api_key).spawn,
-                probe=probe,
-                policy=policy_of(config),
-                backoff=backoff_of(config),
-                observe=lifecycle,
-                last_lines=lambda: self.log.tail.last_messages(LAST_LINES),
-            )
-
-        def ready() -> bool:
-            return supervisor.snapshot.state is State.READY
-
-        if isinstance(usage, LoggedUsage):
-            self.log.on_request = lambda event: count_request(usage, event)
-        sampler = Sampler(llama, usage, Rate(config.metrics.rate_window), ready=ready, report=failures.report)
-        sources = Sources(
-            config=config,
-            snapshot=lambda: supervisor.snapshot,
-            ready=ready,
-            server=llama,
-            sampler=sampler,
-            log=self.log,
-            reloaded=lambda: (True, self._loaded_at),
-        )
-        scraper = Scraper([collector for build in COLLECTORS.values() if (collector := build(sources)) is not None])
-        web = WebServer(
-            MetricsHandler(scraper, config.metrics.scrape_timeout),
-            StatusHandler(lambda: supervisor.snapshot, llama, sampler, base_url(server)),
-            *split_address(config.web.listen_address),
-        )
-        try:
-            await web.start()
-        except OSError as error:
-            logger.error("web.listen_address: cannot listen on {}: {}", config.web.listen_address, error)
-            return 1
-        if server.autostart:
-            supervisor.start()
-        owner = asyncio.create_task(supervisor.run())
-        sampling = asyncio.create_task(sampler.run())
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, supervisor.close)
-        try:
-            await first_to_end(owner, sampling)
-        finally:
-            sampling.cancel()
-            await web.stop()
-        return 0
+            return await _Parts(self, self._config, self._load, client, health_client, api_key).run()
 
     def close(self) -> None:
         """Write out what is left of the log."""
         self._sink.close(SINK_CLOSE_TIMEOUT)
+
+
+class _Parts:
+    """The parts of a running exporter, wired."""
+
+    def __init__(
+        self,
+        app: App,
+        config: Config,
+        load: Callable[[], Loaded],
+        client: LlamaClient,
+        health_client: LlamaClient,
+        api_key: str | None,
+    ) -> None:
+        server = config.server
+        failures = FailureLog()
+        self._log = app.log
+        self._config = config
+        self._clients = (client, health_client)
+        self._llama = LlamaServer(
+            client, mode="attached" if server.attach else "single", share_within=config.metrics.share_within
+        )
+        self._usage: LoggedUsage | CountedUsage = CountedUsage()
+        if not server.attach and "--log-disable" not in server.args:
+            self._usage = logged = LoggedUsage()
+            self._log.on_request = logged.take
+        probe, observe = Probe(health_client, self._llama, failures), Lifecycle(self._log, self._server_gone)
+        self._launcher = Launcher(server, self._log, api_key)
+        self._supervisor: Supervisor | AttachedServer
+        if server.attach:
+            self._supervisor = AttachedServer(
+                probe=probe, interval=server.health.interval, url=server.attach, observe=observe
+            )
+        else:
+            self._supervisor = Supervisor(
+                spawn=self._launcher.spawn,
+                probe=probe,
+                policy=policy_of(server),
+                backoff=backoff_of(server),
+                observe=observe,
+                last_lines=lambda: self._log.tail.last_messages(LAST_LINES),
+            )
+        rate = Rate(config.metrics.rate_window)
+        self._sampler = Sampler(self._llama, self._usage, rate, ready=self._ready, report=failures.report)
+        self._reloader = Reloader(load, self._apply, self._log, config, succeeded_at=time.time())
+        sources = Sources(
+            config=config,
+            snapshot=lambda: self._supervisor.snapshot,
+            ready=self._ready,
+            server=self._llama,
+            sampler=self._sampler,
+            log=self._log,
+            reloaded=lambda: (self._reloader.successful, self._reloader.succeeded_at),
+        )
+        scraper = Scraper([collector for build in COLLECTORS.values() if (collector := build(sources)) is not None])
+        self._metrics = MetricsHandler(scraper, config.metrics.scrape_timeout)
+        status = StatusHandler(lambda: self._supervisor.snapshot, self._llama, self._sampler, lambda: client.base_url)
+        reload = ReloadHandler(self._reloader.reload)
+        self._web = WebServer(self._metrics, status, reload, *split_address(config.web.listen_address))
+
+    async def run(self) -> int:
+        """Start, serve, stop."""
+        try:
+            await self._web.start()
+        except OSError as error:
+            logger.error("web.listen_address: cannot listen on {}: {}", self._config.web.listen_address, error)
+            return 1
+        if self._config.server.autostart:
+            self._supervisor.start()
+        owner = asyncio.create_task(self._supervisor.run())
+        sampling = asyncio.create_task(self._sampler.run())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._supervisor.close)
+        loop.add_signal_handler(signal.SIGHUP, self._reloader.reload)
+        try:
+            await first_to_end(owner, sampling)
+        finally:
+            sampling.cancel()
+            await self._web.stop()
+        return 0
+
+    def _ready(self) -> bool:
+        return self._supervisor.snapshot.state is State.READY
+
+    def _server_gone(self) -> None:
+        self._llama.forget()
+        self._usage.server_gone()
+
+    def _apply(self, config: Config, restart: bool) -> None:  # noqa: FBT001 -- the Reloader's two results
+        """Take over what a reload may change. Nothing here can fail: it is all or nothing."""
+        self._llama.share_within = config.metrics.share_within
+        self._sampler.rate.window = config.metrics.rate_window
+        self._metrics.timeout = config.metrics.scrape_timeout
+        self._log.set_level(config.logs.level)
+        to_stream(self._log, config.logs.level)
+        if isinstance(self._supervisor, AttachedServer):
+            return
+        self._supervisor.configure(policy_of(config.server), backoff_of(config.server))
+        self._launcher.settings = config.server
+        for client in self._clients:
+            client.base_url = base_url(config.server)
+        snapshot = self._supervisor.snapshot
+        if snapshot.desired and (restart or snapshot.state is State.FAILED):
+            self._supervisor.restart("config")
 
 
 async def first_to_end(owner: asyncio.Task[None], sampling: asyncio.Task[None]) -> None:
@@ -150,53 +185,10 @@ async def first_to_end(owner: asyncio.Task[None], sampling: asyncio.Task[None]) 
         task.result()
 
 
-def count_request(usage: LoggedUsage, event: RequestEvent) -> None:
-    """Feed what the log says of a request to the token counts."""
-    match event:
-        case Launched():
-            usage.launched(event.task)
-        case Progress():
-            usage.progressed(event.task, event.prompt_tokens, event.cached_tokens)
-        case Finished():
-            usage.finished(event.task, event.prompt_tokens, event.cached_tokens, event.generation_tokens)
-
-
-def policy_of(config: Config) -> Policy:
-    """The supervisor's part of the configuration."""
-    server = config.server
-    return Policy(
-        restart=server.restart.policy,
-        start_timeout=server.start_timeout,
-        stop_timeout=server.stop_timeout,
-        health_interval=server.health.interval,
-        unresponsive_after=server.health.unresponsive_after,
-        unresponsive_action=server.health.action,
-    )
-
-
-def backoff_of(config: Config) -> Backoff:
-    """The delays of the configuration."""
-    restart = config.server.restart
-    return Backoff(restart.initial_backoff, restart.max_backoff, restart.give_up_after, restart.within)
-
-
-def read_secret(file: str | None) -> str | None:
-    """The content of a secret's file without the newline at its end. Raise `OSError`, or `ValueError` when empty."""
-    if file is None:
-        return None
-    secret = Path(file).read_text("utf-8").strip()
-    if not secret:
-        raise ValueError(f"{file} is empty")
-    return secret
-
-
-def run(config: Config) -> int:
-    """Run an exporter in this process until it is told to stop."""
-    app = App(config)
+def run(load: Callable[[], Loaded]) -> int:
+    """Run an exporter in this process until it is told to stop. Raise `ConfigErrors` when it can't begin."""
+    app = App(load)
     try:
         return asyncio.run(app.run())
     finally:
         app.close()
-
-
-__all__: Sequence[str] = ("App", "run")

@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return run_demo(flags)
         if server_args is not None:
             flags["server.args"] = server_args
-        return app.run(load(options.config_file, os.environ, flags).config)
+        return app.run(lambda: load(options.config_file, os.environ, flags))
     except ConfigErrors as errors:
         sys.stderr.write(f"{errors}\n")
         return USAGE

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from exporter.app import App
-from exporter.config import load
+from exporter.config import Loaded, load
 from exporter.demo import embedded
 from exporter.demo.model import write_tiny_model
 from exporter.demo.traffic import play
@@ -30,14 +30,18 @@ def run_demo(flags: Mapping[str, object]) -> int:
             "server.port": pick_port("127.0.0.1", 8080),
             "server.stop_timeout": "5s",
         }
-        config = load(None, os.environ, {**demo, **flags}).config
+
+        def settings() -> Loaded:
+            return load(None, os.environ, {**demo, **flags})
+
+        config = settings().config
         server = base_url(config.server)
         exporter = f"http://{config.web.listen_address}"
         say(f"llama-server  {server}  (the real one, inside Python, with a tiny random model: it talks gibberish)")
         say(f"metrics       {exporter}/metrics")
         say(f"status        {exporter}/api/v1/status")
         say("Ctrl-C ends it all. The log follows, one JSON object a line:")
-        app = App(config)
+        app = App(settings)
         try:
             return asyncio.run(_run(app, server))
         finally:

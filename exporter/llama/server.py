@@ -58,7 +58,7 @@ class LlamaServer:
     def __init__(self, client: LlamaClient, *, mode: str, share_within: float) -> None:
         self._client = client
         self._mode = mode
-        self._share_within = share_within
+        self.share_within = share_within
         self._native: asyncio.Task[NativePage] | None = None
         self._native_at = float("-inf")
         self._asking = asyncio.Lock()
@@ -81,7 +81,7 @@ class LlamaServer:
     async def native(self) -> NativePage:
         """Its `/metrics`, at most `share_within` seconds old. Raise `UpstreamError` when it gives none."""
         now = time.monotonic()
-        if self._native is None or (self._native.done() and now - self._native_at >= self._share_within):
+        if self._native is None or (self._native.done() and now - self._native_at >= self.share_within):
             self._native = asyncio.create_task(self._fetch_native())
             self._native_at = now
         # Shielded: that one scraper hangs up must not cost the other its answer.

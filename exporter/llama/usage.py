@@ -6,6 +6,7 @@ from typing import Protocol
 
 from exporter.llama.slots import Slot
 from exporter.llama.tokens import Tokens
+from exporter.logs.requests import Finished, Launched, Progress, RequestEvent
 
 REMEMBERED = 4096
 
@@ -50,6 +51,16 @@ class LoggedUsage:
     def running(self) -> int:
         """Requests that a slot works on now, as the log says."""
         return len(self._running)
+
+    def take(self, event: RequestEvent) -> None:
+        """What the log says of a request."""
+        match event:
+            case Launched():
+                self.launched(event.task)
+            case Progress():
+                self.progressed(event.task, event.prompt_tokens, event.cached_tokens)
+            case Finished():
+                self.finished(event.task, event.prompt_tokens, event.cached_tokens, event.generation_tokens)
 
     def launched(self, task: int) -> None:
         """A slot has taken the request."""

@@ -21,12 +21,16 @@ class LogStream:
     def __init__(self, sink: Sink, tail: Tail, level: Level) -> None:
         self._sink = sink
         self.tail = tail
-        self._shipped = frozenset(LEVELS[LEVELS.index(level) :])
+        self.set_level(level)
         self.counts: dict[tuple[str, ...], float] = {(stream, name): 0 for stream in STREAMS for name in LEVELS}
         self._ended_bytes = 0
         self._pumps: list[Pump] = []
         self.on_request: Callable[[RequestEvent], None] = lambda _: None
         self.model: str | None = None
+
+    def set_level(self, level: Level) -> None:
+        """Ship records of at least this level from now on."""
+        self._shipped = frozenset(LEVELS[LEVELS.index(level) :])
 
     @property
     def dropped(self) -> int:

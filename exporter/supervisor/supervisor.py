@@ -59,6 +59,11 @@ class Supervisor:
         """What is known now."""
         return self._snapshot
 
+    def configure(self, policy: Policy, backoff: Backoff) -> None:
+        """Go on with another policy; failures are counted from none."""
+        self._policy = policy
+        self._backoff = backoff
+
     def start(self) -> None:
         """Want the server running. Leaves `failed` and cuts a backoff short."""
         self._backoff.forget()

@@ -20,7 +20,7 @@ class MetricsHandler:
 
     def __init__(self, scraper: Scraper, timeout: float) -> None:
         self._scraper = scraper
-        self._timeout = timeout
+        self.timeout = timeout
 
     async def get(self, request: web.Request) -> web.Response:
         """The page, in the format and encoding that the scraper asks for; `collect[]` picks collectors."""
@@ -50,7 +50,7 @@ class MetricsHandler:
         try:
             allowed = float(request.headers.get(TIMEOUT_HEADER, ""))
         except ValueError:
-            return self._timeout
+            return self.timeout
         if not math.isfinite(allowed) or allowed <= 0:
-            return self._timeout
-        return min(self._timeout, max(allowed - OFFSET, allowed / 2))
+            return self.timeout
+        return min(self.timeout, max(allowed - OFFSET, allowed / 2))

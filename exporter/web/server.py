@@ -4,6 +4,7 @@ from aiohttp import web
 from loguru import logger
 
 from exporter.web.metrics import MetricsHandler
+from exporter.web.reload import ReloadHandler
 from exporter.web.status import StatusHandler
 
 SHUTDOWN_TIMEOUT = 1.0
@@ -12,7 +13,9 @@ SHUTDOWN_TIMEOUT = 1.0
 class WebServer:
     """Listens on `host:port` from `start` to `stop`; `port` 0 is any free one, found in `address` then."""
 
-    def __init__(self, metrics: MetricsHandler, status: StatusHandler, host: str, port: int) -> None:
+    def __init__(
+        self, metrics: MetricsHandler, status: StatusHandler, reload: ReloadHandler, host: str, port: int
+    ) -> None:
         application = web.Application()
         application.add_routes(
             [
@@ -20,6 +23,7 @@ class WebServer:
                 web.get("/metrics", metrics.get),
                 web.get("/-/healthy", status.healthy),
                 web.get("/-/ready", status.ready),
+                web.post("/-/reload", reload.post),
                 web.get("/api/v1/status", status.status),
             ]
         )

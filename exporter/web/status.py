@@ -32,7 +32,7 @@ class StatusHandler:
     snapshot: Callable[[], Snapshot]
     server: LlamaServer
     sampler: Sampler
-    url: str
+    url: Callable[[], str]
 
     async def status(self, _: web.Request) -> web.Response:
         """State, process, last exit, model and speed as JSON."""
@@ -66,7 +66,7 @@ class StatusHandler:
             "state": snapshot.state,
             "desired": "running" if snapshot.desired else "stopped",
             "reason": snapshot.reason,
-            "url": self.url,
+            "url": self.url(),
             "pid": snapshot.pid,
             "uptime_seconds": None if snapshot.started is None else round(time.monotonic() - snapshot.started, 3),
             "restarts": dict(snapshot.restarts),

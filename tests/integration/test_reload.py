@@ -1,0 +1,92 @@
+"""A changed configuration on a running exporter."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+from tests.integration.program import Program, exporter
+from tests.support import FAKE, eventually, free_port
+
+SUCCESSFUL = "llama_exporter_config_last_reload_successful"
+
+
+def rewrite(folder: Path, **server: Any) -> None:
+    """Change keys of the section `server`."""
+    file = folder / "exporter.yml"
+    settings = msgspec.yaml.decode(file.read_bytes())
+    settings["server"] |= server
+    file.write_bytes(msgspec.yaml.encode(settings))
+
+
+async def reload(it: Program) -> tuple[int, str]:
+    async with it.session.post(f"{it.url}/-/reload") as response:
+        return response.status, await response.text()
+
+
+async def test_what_the_process_was_started_with_restarts_it_and_the_rest_does_not(tmp_path: Path) -> None:
+    async with exporter(command=FAKE, folder=tmp_path) as it:
+        before = await it.until("ready")
+        rewrite(tmp_path, stop_timeout="1s", health={"interval": "50ms"})
+        assert (await reload(it))[0] == 200
+        assert (await it.status())["pid"] == before["pid"]
+        assert it.events("config_reloaded")[-1]["changed"] == ["server.stop_timeout", "server.health.interval"]
+        port = free_port()
+        rewrite(tmp_path, port=port)
+        it.process.send_signal(signal.SIGHUP)
+
+        async def replaced() -> bool:
+            status = await it.status()
+            return bool(status["state"] == "ready" and status["pid"] != before["pid"])
+
+        await eventually(replaced)
+        status = await it.status()
+        assert status["url"].endswith(f":{port}")
+        assert status["restarts"] == {"crash": 0, "unresponsive": 0, "requested": 0, "config": 1}
+
+
+async def test_a_bad_file_changes_nothing_and_shows(tmp_path: Path) -> None:
+    async with exporter(command=FAKE, folder=tmp_path) as it:
+        before = await it.until("ready")
+        good = (tmp_path / "exporter.yml").read_text()
+        (tmp_path / "exporter.yml").write_text("server: {prot: 1}\nlogs: {level: loud}\n")
+        status, text = await reload(it)
+        assert status == 400
+        assert "did you mean server.port?" in text
+        assert "'loud' is none of" in text
+        assert (await it.metrics())[SUCCESSFUL] == 0
+        assert (await it.status())["pid"] == before["pid"]
+        (tmp_path / "exporter.yml").write_text(good)
+        assert (await reload(it))[0] == 200
+        assert (await it.metrics())[SUCCESSFUL] == 1
+        assert (await it.status())["pid"] == before["pid"]
+
+
+async def test_a_reload_leaves_failed(tmp_path: Path) -> None:
+    async with exporter(server={"binary": "no-such-server"}, folder=tmp_path) as it:
+        await it.until("failed")
+        rewrite(tmp_path, binary="false", restart={"policy": "never"})
+        await reload(it)
+        await eventually(lambda: it.events("server_exited"))
+        assert (await it.until("failed"))["last_exit"]["code"] == 1
+
+
+async def test_what_cannot_change_live_is_said(tmp_path: Path) -> None:
+    async with exporter(command=FAKE, folder=tmp_path) as it:
+        rewrite(tmp_path, autostart=False)
+        assert (await reload(it))[0] == 200
+        told = await eventually(lambda: [line for line in it.lines if "server.autostart" in line["message"]])
+        assert "started anew" in told[0]["message"]
+
+
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}])
+async def test_other_sites_cannot_reload(headers: dict[str, str], tmp_path: Path) -> None:
+    async with exporter(command=FAKE, folder=tmp_path) as it, aiohttp.ClientSession() as browser:
+        async with browser.post(f"{it.url}/-/reload", headers=headers) as response:
+            assert response.status == 403
+        async with browser.get(f"{it.url}/-/reload") as response:
+            assert response.status == 405
+        assert it.events("config_reloaded") == []
