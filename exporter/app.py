@@ -1,6 +1,7 @@
 """The composition root: builds the parts from the configuration, starts and stops them in order."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -23,11 +24,12 @@ from exporter.logs.failures import FailureLog
 from exporter.logs.own import to_stream
 from exporter.logs.sink import Sink
 from exporter.logs.stream import LogStream
-from exporter.logs.tail import Tail
 from exporter.reload import Reloader
 from exporter.scrape import Scraper
 from exporter.supervisor.attached import AttachedServer
 from exporter.supervisor.launch import Launcher, base_url
+from exporter.supervisor.notify import Notifier, stay_alive
+from exporter.supervisor.reaper import reap_orphans
 from exporter.supervisor.settings import backoff_of, policy_of
 from exporter.supervisor.states import State
 from exporter.supervisor.supervisor import Supervisor
@@ -36,7 +38,6 @@ from exporter.web.reload import ReloadHandler
 from exporter.web.server import WebServer
 from exporter.web.status import StatusHandler
 
-LAST_LINES = 50
 SINK_CLOSE_TIMEOUT = 5.0
 
 
@@ -47,7 +48,7 @@ class App:
         self._load = load
         self._config = config = load().config
         self._sink = Sink(sys.stdout.fileno(), config.logs.buffer)
-        self.log = LogStream(self._sink, Tail(config.logs.tail_lines), config.logs.level)
+        self.log = LogStream(self._sink, config.logs.level)
         to_stream(self.log, config.logs.level)
 
     async def run(self) -> int:
@@ -85,6 +86,7 @@ class _Parts:
         server = config.server
         failures = FailureLog()
         self._log = app.log
+        self._notifier = Notifier()
         self._config = config
         self._clients = (client, health_client)
         self._llama = LlamaServer(
@@ -94,6 +96,14 @@ class _Parts:
         if not server.attach and "--log-disable" not in server.args:
             self._usage = logged = LoggedUsage()
             self._log.on_request = logged.take
+        self._sampler = Sampler(
+            self._llama,
+            self._usage,
+            Rate(config.metrics.rate_window),
+            ready=self._ready,
+            heard_at=lambda: self._log.heard_at,
+            report=failures.report,
+        )
         probe, observe = Probe(health_client, self._llama, failures), Lifecycle(self._log, self._server_gone)
         self._launcher = Launcher(server, self._log, api_key)
         self._supervisor: Supervisor | AttachedServer
@@ -108,10 +118,9 @@ class _Parts:
                 policy=policy_of(server),
                 backoff=backoff_of(server),
                 observe=observe,
-                last_lines=lambda: self._log.tail.last_messages(LAST_LINES),
+                last_lines=lambda: self._log.last_lines,
+                activity=self._sampler,
             )
-        rate = Rate(config.metrics.rate_window)
-        self._sampler = Sampler(self._llama, self._usage, rate, ready=self._ready, report=failures.report)
         self._reloader = Reloader(load, self._apply, self._log, config, succeeded_at=time.time())
         sources = Sources(
             config=config,
@@ -138,15 +147,20 @@ class _Parts:
         if self._config.server.autostart:
             self._supervisor.start()
         owner = asyncio.create_task(self._supervisor.run())
-        sampling = asyncio.create_task(self._sampler.run())
+        background = [asyncio.create_task(self._sampler.run()), asyncio.create_task(stay_alive(self._notifier))]
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._supervisor.close)
         loop.add_signal_handler(signal.SIGHUP, self._reloader.reload)
+        if os.getpid() == 1:
+            loop.add_signal_handler(signal.SIGCHLD, reap_orphans, lambda: self._supervisor.snapshot.pid)
+        self._notifier.send("READY=1")
         try:
-            await first_to_end(owner, sampling)
+            await first_to_end(owner, *background)
         finally:
-            sampling.cancel()
+            self._notifier.send("STOPPING=1")
+            for task in background:
+                task.cancel()
             await self._web.stop()
         return 0
 
@@ -175,9 +189,9 @@ class _Parts:
             self._supervisor.restart("config")
 
 
-async def first_to_end(owner: asyncio.Task[None], sampling: asyncio.Task[None]) -> None:
-    """Wait for the supervisor to end. A bug that ends either of them ends the program, loudly."""
-    done, _ = await asyncio.wait((owner, sampling), return_when=asyncio.FIRST_COMPLETED)
+async def first_to_end(owner: asyncio.Task[None], *background: asyncio.Task[None]) -> None:
+    """Wait for the supervisor to end. A bug that ends one of the others ends the program, loudly."""
+    done, _ = await asyncio.wait((owner, *background), return_when=asyncio.FIRST_COMPLETED)
     if owner not in done:
         owner.cancel()
         await asyncio.gather(owner, return_exceptions=True)

@@ -21,6 +21,8 @@ class Lifecycle:
             self._server_gone()
             self._exited(before, after)
         if after.state is before.state:
+            if after.state is State.STOPPING and after.reason and after.reason != before.reason:
+                self._log.event("server_stopping", f"llama-server is stopping: {after.reason}", pid=after.pid)
             return
         if before.state is State.READY and after.pid is None:
             self._server_gone()
@@ -40,6 +42,7 @@ class Lifecycle:
             pid=before.pid,
             code=exit_.code,
             signal=exit_.signal,
+            cause=after.last_exit_cause,
         )
 
     def _changed(self, before: Snapshot, after: Snapshot) -> None:

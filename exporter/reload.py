@@ -19,7 +19,6 @@ AT_START_ONLY = frozenset(
         "metrics.collectors.container",
         "metrics.collectors.process",
         "logs.buffer",
-        "logs.tail_lines",
     }
 )
 """Settings that a running exporter keeps as they were; the rest changes live."""

@@ -90,7 +90,6 @@ class Logs(msgspec.Struct, frozen=True):
 
     level: Literal["debug", "info", "warn", "error"] = "info"
     buffer: Size = 64 * 1024 * 1024
-    tail_lines: Count = 10_000
 
 
 class Config(msgspec.Struct, frozen=True):

@@ -17,7 +17,8 @@ class Sampler:
     """Feeds a usage and its rate.
 
     With a log, requests are known from it, and `/slots` is asked only while one runs. Without one (`CountedUsage`), the
-    counters tell whether requests run. `ready` says whether the server answers at all; `report` hears what fails (name,
+    counters tell whether requests run. `ready` says whether the server answers at all; `heard_at`
+    when the last line of its log came (monotonic); `report` hears what fails (name,
     error) and what works again (name, None).
     """
 
@@ -28,15 +29,30 @@ class Sampler:
         rate: Rate,
         *,
         ready: Callable[[], bool],
+        heard_at: Callable[[], float],
         report: Callable[[str, str | None], None],
     ) -> None:
         self._server = server
         self.usage = usage
         self.rate = rate
         self._ready = ready
+        self._heard_at = heard_at
+        self._moved_at = time.monotonic()
+        self._moved_to = usage.totals
         self._report = report
         self._looking = asyncio.Lock()
         self._looked_at = float("-inf")
+
+    @property
+    def running(self) -> int:
+        """Requests that a slot works on now."""
+        return self.usage.running
+
+    def stalled(self) -> float:
+        """Seconds for which requests have been running while neither a token nor a log line came; 0 otherwise."""
+        if not self.usage.running:
+            return 0.0
+        return max(0.0, time.monotonic() - max(self._moved_at, self._heard_at()))
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -61,6 +77,8 @@ class Sampler:
             else:
                 self._report("live token counting", None)
             self._looked_at = time.monotonic()
+            if not self.usage.running or self.usage.totals != self._moved_to:
+                self._moved_at, self._moved_to = self._looked_at, self.usage.totals
             self.rate.observe(self._looked_at, self.usage.totals, busy=bool(self.usage.running))
 
     async def _look_at_counters(self, usage: CountedUsage) -> None:

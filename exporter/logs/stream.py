@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from exporter.logs.assembler import Assembler
@@ -9,18 +10,19 @@ from exporter.logs.pump import Pump
 from exporter.logs.record import LEVELS, Level, Record, encode, timestamp
 from exporter.logs.requests import Finished, RequestEvent, RequestTracker
 from exporter.logs.sink import Sink
-from exporter.logs.tail import Tail
 
 DRAIN_TIMEOUT = 2.0
+LAST_LINES = 50
 STREAMS = ("stdout", "stderr", "exporter")
 
 
 class LogStream:
-    """Counts records, keeps the newest, ships those of at least `level`, and tells `on_request` what requests do."""
+    """Counts records, ships those of at least `level`, and tells `on_request` what requests do."""
 
-    def __init__(self, sink: Sink, tail: Tail, level: Level) -> None:
+    def __init__(self, sink: Sink, level: Level) -> None:
         self._sink = sink
-        self.tail = tail
+        self._recent: deque[str] = deque(maxlen=LAST_LINES)
+        self.heard_at = float("-inf")
         self.set_level(level)
         self.counts: dict[tuple[str, ...], float] = {(stream, name): 0 for stream in STREAMS for name in LEVELS}
         self._ended_bytes = 0
@@ -42,11 +44,15 @@ class LogStream:
         """Bytes read from llama-server."""
         return self._ended_bytes + sum(pump.read_bytes for pump in self._pumps)
 
+    @property
+    def last_lines(self) -> tuple[str, ...]:
+        """The last messages of the process that runs or ran last, oldest first."""
+        return tuple(self._recent)
+
     def add(self, record: Record, stream: str = "exporter") -> None:
         """Take one record."""
         self.counts[stream, record.level] += 1
         if record.level in self._shipped:
-            self.tail.add(record)
             self._sink.write(encode(record))
 
     def event(self, name: str, message: str, *, level: Level = "info", **fields: object) -> None:
@@ -65,6 +71,7 @@ class LogStream:
 
     def follow(self, stdout_fd: int, stderr_fd: int) -> None:
         """Read both pipes of a new process to their ends."""
+        self._recent.clear()
         self._pumps = [self._pump(stdout_fd, "stdout"), self._pump(stderr_fd, "stderr")]
 
     async def drained(self) -> None:
@@ -86,7 +93,9 @@ class LogStream:
         requests = RequestTracker()
 
         def take(records: list[Record]) -> None:
+            self.heard_at = time.monotonic()
             for record in records:
+                self._recent.append(record.message)
                 self.add(record, stream)
                 self._tell(requests.feed(record))
 

@@ -29,7 +29,7 @@ class Snapshot:
 
     `started` and `ready` are monotonic times of this process; `started_at` is wall clock, in seconds since the epoch.
     `reason` says in a sentence why the state is what it is, where that is not plain. `restarts` and `exits` are counts
-    by reason and by exit code or signal name.
+    by reason and by exit code or signal name. `last_exit_cause` is the likely cause by name, where log or signal tell.
     """
 
     state: State = State.STOPPED
@@ -41,6 +41,7 @@ class Snapshot:
     reason: str | None = None
     last_exit: Exit | None = None
     last_exit_lines: tuple[str, ...] = ()
+    last_exit_cause: str | None = None
     restarts: tuple[tuple[str, int], ...] = tuple((reason, 0) for reason in RESTART_REASONS)
     exits: tuple[tuple[str, int], ...] = ()
 

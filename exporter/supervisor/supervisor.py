@@ -8,13 +8,22 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from exporter.llama.client import Health
+from exporter.supervisor.activity import Activity, Unknown
 from exporter.supervisor.backoff import Backoff
+from exporter.supervisor.causes import likely_cause
+from exporter.supervisor.health import judge, overdue
+from exporter.supervisor.oom import oom_kills
 from exporter.supervisor.process import CannotStartError, ChildProcess, Exit
 from exporter.supervisor.snapshot import Observer, Policy, RestartReason, Snapshot, counted
 from exporter.supervisor.states import RUNNING, State, check_edge
 
 HEALTHY_AFTER = 60.0
 """Seconds of readiness after which a crash counts as the first one again."""
+
+
+NO_PROCESS: dict[str, object] = {"pid": None, "started": None, "started_at": None, "ready": None}
+STOP_REPORT_INTERVAL = 1.0
+"""Seconds between two looks at how many requests a stop waits for."""
 
 
 class _Ending(NamedTuple):
@@ -41,6 +50,8 @@ class Supervisor:
         backoff: Backoff,
         observe: Observer,
         last_lines: Callable[[], tuple[str, ...]] = tuple,
+        activity: Activity | None = None,
+        oom_kills: Callable[[], int] = oom_kills,
     ) -> None:
         self._spawn = spawn
         self._probe = probe
@@ -48,6 +59,8 @@ class Supervisor:
         self._backoff = backoff
         self._observe = observe
         self._last_lines = last_lines
+        self._activity = activity or Unknown()
+        self._oom_kills = oom_kills
         self._snapshot = Snapshot()
         self._wish = asyncio.Event()
         self._restart_wish: RestartReason | None = None
@@ -108,7 +121,7 @@ class Supervisor:
         except CannotStartError as error:
             await self._after_failure(str(error), retry=error.retry)
             return
-        now = time.monotonic()
+        now, kills_before = time.monotonic(), self._oom_kills()
         self._enter(State.STARTING, pid=child.pid, started=now, started_at=time.time(), ready=None, reason=None)
         ended = asyncio.create_task(child.wait())
         try:
@@ -116,20 +129,19 @@ class Supervisor:
         finally:
             if not ended.done():  # cancelled from outside: no process may stay even then
                 child.signal_group(signal.SIGKILL)
-        exit_ = await ended
+        exit_, lines = await ended, self._last_lines()
+        cause = likely_cause(exit_, lines, self._oom_kills() - kills_before)
         self._set(
-            pid=None,
-            started=None,
-            started_at=None,
-            ready=None,
+            **NO_PROCESS,
             last_exit=exit_,
-            last_exit_lines=self._last_lines(),
+            last_exit_lines=lines,
+            last_exit_cause=None if cause is None else cause[0],
             exits=counted(self._snapshot.exits, exit_.label),
         )
         if not self._snapshot.desired:
             return
         if ending is None:
-            await self._after_crash(exit_)
+            await self._after_crash(exit_, None if cause is None else cause[1])
         elif ending.why is not None and ending.restart is not None:
             await self._after_failure(ending.why, retry=True, restart=ending.restart)
         elif ending.restart is not None:
@@ -151,10 +163,10 @@ class Supervisor:
             health, now = probe.result(), time.monotonic()
             if health is not Health.NO_ANSWER:
                 answered = now
-            self._judge(health, now, answered)
-            if overdue := self._overdue(now):
+            self._follow(health, now, answered)
+            if why := overdue(self._snapshot, now, self._policy):
                 await self._terminate(child, ended)
-                return _Ending("unresponsive", overdue)
+                return _Ending("unresponsive", why)
         return None
 
     async def _first_of(self, *tasks: asyncio.Task[Exit] | asyncio.Task[Health], within: float | None = None) -> None:
@@ -170,43 +182,33 @@ class Supervisor:
         await asyncio.sleep(min(0.1, self._policy.health_interval) if starting else self._policy.health_interval)
         return await self._probe()
 
-    def _judge(self, health: Health, now: float, answered: float) -> None:
+    def _follow(self, health: Health, now: float, answered: float) -> None:
         """Turn one answer into a state."""
-        state = self._snapshot.state
-        match health:
-            case Health.OK if state is not State.READY:
-                self._enter(State.READY, ready=self._snapshot.ready or now, reason=None)
-            case Health.LOADING if state is not State.LOADING:
-                self._enter(State.LOADING, reason=None)
-            case Health.NO_ANSWER if state is State.READY and now - answered >= self._policy.unresponsive_after:
-                self._enter(State.UNRESPONSIVE, reason=f"/health has not answered for {now - answered:.0f} s")
-        if health is Health.OK and now - (self._snapshot.ready or now) >= HEALTHY_AFTER:
-            self._backoff.healthy()
-
-    def _overdue(self, now: float) -> str | None:
-        """Why it has to be killed, if it has: a load that takes too long, or a hang that the policy does not bear."""
         snapshot = self._snapshot
-        waited = now - (snapshot.started or now)
-        if snapshot.ready is None and waited >= self._policy.start_timeout:
-            return f"it was not ready {waited:.0f} s after its start (server.start_timeout)"
-        if snapshot.state is State.UNRESPONSIVE and self._policy.unresponsive_action == "restart":
-            return snapshot.reason
-        return None
+        verdict = judge(snapshot.state, health, now - answered, self._activity.stalled(), self._policy)
+        if verdict is not None:
+            ready = (snapshot.ready or now) if verdict.state is State.READY else snapshot.ready
+            self._enter(verdict.state, reason=verdict.reason, ready=ready)
+        if health is Health.OK and now - (snapshot.ready or now) >= HEALTHY_AFTER:
+            self._backoff.healthy()
 
     async def _terminate(self, child: ChildProcess, ended: asyncio.Task[Exit]) -> None:
         """SIGTERM, then SIGKILL of the whole group after `stop_timeout` or when somebody is in a hurry."""
-        self._enter(State.STOPPING)
+        self._enter(State.STOPPING, reason=None)
         child.signal_group(signal.SIGTERM)
         deadline = time.monotonic() + self._policy.stop_timeout
         while not ended.done() and not self._hurry and (left := deadline - time.monotonic()) > 0:
-            await self._first_of(ended, within=left)
+            if running := self._activity.running:
+                self._set(reason=f"waiting for {running} running request{'s' * (running > 1)}")
+            await self._first_of(ended, within=min(left, STOP_REPORT_INTERVAL))
         if not ended.done():
             child.signal_group(signal.SIGKILL)
             await ended
 
-    async def _after_crash(self, exit_: Exit) -> None:
+    async def _after_crash(self, exit_: Exit, advice: str | None) -> None:
         """It ended although it was wanted."""
         how = f"it ended by {exit_.signal}" if exit_.signal else f"it ended with code {exit_.code}"
+        how = f"{how} ({advice})" if advice else how
         policy = self._policy.restart
         if exit_.code == 0 and policy != "always":
             self._enter(State.STOPPED, desired=False, reason=f"{how}; server.restart.policy is {policy}")

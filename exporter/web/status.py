@@ -72,7 +72,12 @@ class StatusHandler:
             "restarts": dict(snapshot.restarts),
             "last_exit": None
             if last is None
-            else {"code": last.code, "signal": last.signal, "last_lines": snapshot.last_exit_lines},
+            else {
+                "code": last.code,
+                "signal": last.signal,
+                "reason": snapshot.last_exit_cause,
+                "last_lines": snapshot.last_exit_lines,
+            },
             "build": facts.build if up and facts else None,
             "mode": facts.mode if up and facts else None,
             "models": [{"id": facts.model, "state": "loaded"}] if up and facts and facts.model else [],
