@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 PAGE = b"# HELP llamacpp:n_decode_total calls\n# TYPE llamacpp:n_decode_total counter\nllamacpp:n_decode_total 7\n"
 BIG_LINE = b'llamacpp:big{n="%d"} 1\n'
 BIG_LINES = 450_000
+WEDGED = b'[{"id":0,"id_task":7,"n_ctx":8,"is_processing":true,"next_token":[{"n_decoded":3}]}]'
 MODELS = b'{"object":"list","data":[{"id":"fake","meta":{"n_params":1,"size":2,"n_ctx_train":3}}]}'
 PROPS = b'{"total_slots":2,"model_path":"fake.gguf","build_info":"b1-fake","default_generation_settings":{"n_ctx":8}}'
 
@@ -32,7 +33,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--exit-at-once", type=int, default=None)
     parser.add_argument("--ignore-term", action="store_true")
     parser.add_argument("--native", choices=["good", "501", "503", "garbage", "big", "never", "mixed"], default="good")
-    parser.add_argument("--say", default="")
+    parser.add_argument("--say", default="", help="the text of the first log line")
+    parser.add_argument("--wedge", action="store_true", help="a request runs and gets nowhere, /health is well")
     return parser.parse_known_args(argv)[0]
 
 
@@ -48,18 +50,7 @@ def native(kind: str) -> tuple[int, bytes]:
     }[kind]()
 
 
-def main() -> None:
-    options = parse(sys.argv[1:])
-    if options.ignore_term:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    else:
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    sys.stderr.write(f"0.00.000.001 I srv  llama_server: {options.say or 'initializing ...'}\n")
-    sys.stderr.flush()
-    if options.exit_at_once is not None:
-        sys.exit(options.exit_at_once)
-    ready_at = time.monotonic() + options.load_seconds
-
+def handler_of(options: argparse.Namespace, ready_at: float) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -78,7 +69,12 @@ def main() -> None:
             elif self.path == "/metrics":
                 self.metrics()
             else:
-                bodies = {"/health": b'{"status":"ok"}', "/props": PROPS, "/v1/models": MODELS, "/slots": b"[]"}
+                bodies = {
+                    "/health": b'{"status":"ok"}',
+                    "/props": PROPS,
+                    "/v1/models": MODELS,
+                    "/slots": WEDGED if options.wedge else b"[]",
+                }
                 self.answer(200 if self.path in bodies else 404, bodies.get(self.path, b"{}"))
 
         def metrics(self) -> None:
@@ -86,7 +82,25 @@ def main() -> None:
                 time.sleep(3600)
             self.answer(*native(options.native))
 
-    Quiet((options.host, options.port), Handler).serve_forever()
+    return Handler
+
+
+def main() -> None:
+    options = parse(sys.argv[1:])
+    if options.ignore_term:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    else:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    sys.stderr.write(f"0.00.000.001 I srv  llama_server: {options.say or 'initializing ...'}\n")
+    sys.stderr.flush()
+    if options.wedge:
+        sys.stderr.write("0.00.000.002 I slot launch_slot_: id  0 | task 7 | processing task, is_child = 0\n")
+        sys.stderr.flush()
+    if options.exit_at_once is not None:
+        sys.exit(options.exit_at_once)
+    ready_at = time.monotonic() + options.load_seconds
+
+    Quiet((options.host, options.port), handler_of(options, ready_at)).serve_forever()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from exporter.supervisor.guard import Guard
+
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -68,6 +70,8 @@ def _die_with_parent() -> Callable[[], None] | None:
 class ChildProcess:
     """A running child that leads its own process group. Its stdout and stderr are pipes for the log pump."""
 
+    guard: Guard
+
     def __init__(self, process: asyncio.subprocess.Process, stdout_fd: int, stderr_fd: int) -> None:
         self._process = process
         self.stdout_fd = stdout_fd
@@ -101,7 +105,9 @@ class ChildProcess:
         finally:
             os.close(out_write)
             os.close(err_write)
-        return cls(process, out_read, err_read)
+        child = cls(process, out_read, err_read)
+        child.guard = await Guard.post(child.pid)
+        return child
 
     @property
     def pid(self) -> int:
@@ -112,6 +118,7 @@ class ChildProcess:
         """Wait for the end, reap, and kill what is left of the group: nothing of a dead server stays behind."""
         returncode = await self._process.wait()
         self.signal_group(signal.SIGKILL)
+        await self.guard.dismiss()
         return Exit.of(returncode)
 
     def signal_group(self, number: signal.Signals) -> None:
