@@ -7,8 +7,10 @@ import argparse
 import os
 import signal
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 PAGE = b"# HELP llamacpp:n_decode_total calls\n# TYPE llamacpp:n_decode_total counter\nllamacpp:n_decode_total 7\n"
 BIG_LINE = b'llamacpp:big{n="%d"} 1\n'
@@ -34,8 +36,18 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--ignore-term", action="store_true")
     parser.add_argument("--native", choices=["good", "501", "503", "garbage", "big", "never", "mixed"], default="good")
     parser.add_argument("--say", default="", help="the text of the first log line")
+    parser.add_argument("--control", type=Path, help="a file whose text says what to do now: see obey")
     parser.add_argument("--wedge", action="store_true", help="a request runs and gets nowhere, /health is well")
     return parser.parse_known_args(argv)[0]
+
+
+def obey(control: Path) -> None:
+    """Exit when the file says `exit N`. `silent` is not to listen yet, `load` to answer 503, `hang` not to answer."""
+    while True:
+        orders = control.read_text()
+        if orders.startswith("exit"):
+            os._exit(int(orders.split()[1]))
+        time.sleep(0.01)
 
 
 def native(kind: str) -> tuple[int, bytes]:
@@ -64,7 +76,11 @@ def handler_of(options: argparse.Namespace, ready_at: float) -> type[BaseHTTPReq
             self.wfile.write(body)
 
         def do_GET(self) -> None:
-            if time.monotonic() < ready_at:
+            orders = options.control.read_text() if options.control else ""
+            while orders == "hang":
+                time.sleep(0.01)
+                orders = options.control.read_text()
+            if time.monotonic() < ready_at or orders == "load":
                 self.answer(503, b'{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}')
             elif self.path == "/metrics":
                 self.metrics()
@@ -100,6 +116,10 @@ def main() -> None:
         sys.exit(options.exit_at_once)
     ready_at = time.monotonic() + options.load_seconds
 
+    if options.control:
+        threading.Thread(target=obey, args=(options.control,), daemon=True).start()
+        while options.control.read_text() == "silent":
+            time.sleep(0.01)
     Quiet((options.host, options.port), handler_of(options, ready_at)).serve_forever()
 
 

@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 from exporter.config import Config, load
+from exporter.supervisor.states import EDGES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -21,3 +22,9 @@ def test_the_configuration_of_the_readme_is_the_defaults(tmp_path: Path) -> None
 def test_the_targets_of_the_readme_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"make ([a-z]+)", README)) <= targets
+
+
+def test_the_drawn_states_are_the_table() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    drawn = set(re.findall(r"^    (\w+) --> (\w+)$", text, re.MULTILINE))
+    assert drawn == {(str(before), str(after)) for before, afters in EDGES.items() for after in afters}
