@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from loguru import logger
 
@@ -24,7 +25,7 @@ from exporter.logs.failures import FailureLog
 from exporter.logs.own import to_stream
 from exporter.logs.sink import Sink
 from exporter.logs.stream import LogStream
-from exporter.reload import Reloader
+from exporter.reload import Reloader, watch
 from exporter.scrape import Scraper
 from exporter.supervisor.attached import AttachedServer
 from exporter.supervisor.launch import Launcher, base_url
@@ -44,8 +45,9 @@ SINK_CLOSE_TIMEOUT = 5.0
 class App:
     """One exporter, from the first loading of the configuration (`load` may raise `ConfigErrors`) to its end."""
 
-    def __init__(self, load: Callable[[], Loaded]) -> None:
+    def __init__(self, load: Callable[[], Loaded], watched: Path | None = None) -> None:
         self._load = load
+        self.watched = watched
         self._config = config = load().config
         self._sink = Sink(sys.stdout.fileno(), config.logs.buffer)
         self.log = LogStream(self._sink, config.logs.level)
@@ -86,6 +88,7 @@ class _Parts:
         server = config.server
         failures = FailureLog()
         self._log = app.log
+        self._watched = app.watched
         self._notifier = Notifier()
         self._config = config
         self._clients = (client, health_client)
@@ -148,6 +151,8 @@ class _Parts:
             self._supervisor.start()
         owner = asyncio.create_task(self._supervisor.run())
         background = [asyncio.create_task(self._sampler.run()), asyncio.create_task(stay_alive(self._notifier))]
+        if self._watched is not None:
+            background.append(asyncio.create_task(watch(self._watched, self._reloader.reload)))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._supervisor.close)
@@ -199,9 +204,12 @@ async def first_to_end(owner: asyncio.Task[None], *background: asyncio.Task[None
         task.result()
 
 
-def run(load: Callable[[], Loaded]) -> int:
-    """Run an exporter in this process until it is told to stop. Raise `ConfigErrors` when it can't begin."""
-    app = App(load)
+def run(load: Callable[[], Loaded], watched: Path | None = None) -> int:
+    """Run an exporter in this process until it is told to stop. Raise `ConfigErrors` when it can't begin.
+
+    A change of the file `watched` is a reload.
+    """
+    app = App(load, watched)
     try:
         return asyncio.run(app.run())
     finally:

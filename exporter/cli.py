@@ -40,6 +40,9 @@ def parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check-config", help="check a configuration file", allow_abbrev=False)
     check.add_argument("file", metavar="FILE", type=Path)
     run.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, help="YAML, see the README")
+    run.add_argument(
+        "--config.watch", dest="config_watch", action="store_true", help="reload whenever the file has changed"
+    )
     for command in (run, demo):
         command.add_argument(
             "--web.listen-address", dest="web.listen_address", metavar="HOST:PORT", help="default: 127.0.0.1:9842"
@@ -60,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or (arguments[0] not in COMMANDS and arguments[0] not in ("-h", "--help", "--version")):
         arguments.insert(0, "run")
     options = parser().parse_args(arguments)
+    if options.command == "run" and options.config_watch and options.config_file is None:
+        parser().error("--config.watch needs --config.file")
     if server_args is not None and options.command != "run":
         parser().error(f"{options.command} takes no arguments for llama-server")
     flags: dict[str, object] = {
@@ -76,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return run_demo(flags)
         if server_args is not None:
             flags["server.args"] = server_args
-        return app.run(lambda: load(options.config_file, os.environ, flags))
+        watched = options.config_file if options.config_watch else None
+        return app.run(lambda: load(options.config_file, os.environ, flags), watched)
     except ConfigErrors as errors:
         sys.stderr.write(f"{errors}\n")
         return USAGE

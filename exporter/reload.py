@@ -1,14 +1,17 @@
 """Apply a changed configuration to a running exporter: all of it or nothing, and llama-server only if it must."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from loguru import logger
 
 from exporter.config import KINDS, Config, ConfigErrors, Loaded, Server
 from exporter.logs.stream import LogStream
 
+WATCH_INTERVAL = 2.0
 AT_START_ONLY = frozenset(
     {
         "server.attach",
@@ -68,3 +71,26 @@ class Reloader:
             logger.warning("reload: {} will change when the exporter is started anew", ", ".join(ignored))
         self.log.event("config_reloaded", "configuration reloaded", changed=changed, restart=restart)
         return None
+
+
+async def watch(file: Path, reload: Callable[[], object], interval: float = WATCH_INTERVAL) -> None:
+    """Reload whenever `file` has another content or is another file, until cancelled.
+
+    Looks at the file every `interval` seconds: mounted ConfigMaps and editors that replace a file defeat notification.
+    """
+    before = _stamp(file)
+    while True:
+        await asyncio.sleep(interval)
+        now = _stamp(file)
+        if now != before and now is not None:
+            before = now
+            reload()
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    """What changes with a file; None while there is none, as in the middle of its replacement."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

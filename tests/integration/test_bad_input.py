@@ -114,6 +114,7 @@ async def test_an_address_that_is_taken_ends_the_program_with_a_sentence(tmp_pat
     [
         (["--config.file", "no/such.yml"], "no/such.yml: cannot be read: No such file or directory"),
         (["--web.listen-address", "localhost:70000"], "--web.listen-address: web.listen_address: 70000 is not a port"),
+        (["--config.watch"], "--config.watch needs --config.file"),
         (["--nope"], "unrecognized arguments: --nope"),
         (["--log.level", "loud"], "'loud' is none of: debug, info, warn, error"),
     ],

@@ -90,3 +90,11 @@ async def test_other_sites_cannot_reload(headers: dict[str, str], tmp_path: Path
         async with browser.get(f"{it.url}/-/reload") as response:
             assert response.status == 405
         assert it.events("config_reloaded") == []
+
+
+async def test_a_watched_file_reloads_by_itself(tmp_path: Path) -> None:
+    async with exporter("--config.watch", command=FAKE, folder=tmp_path) as it:
+        await it.until("ready")
+        rewrite(tmp_path, stop_timeout="3s")
+        (event,) = await eventually(lambda: it.events("config_reloaded"))
+        assert event["changed"] == ["server.stop_timeout"]
