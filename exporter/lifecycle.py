@@ -34,10 +34,9 @@ class Lifecycle:
             return
         wanted = before.state is State.STOPPING
         level: Level = "info" if wanted else "error"
-        how = f"by {exit_.signal}" if exit_.signal else f"with code {exit_.code}"
         self._log.event(
             "server_exited",
-            f"llama-server ended {how}",
+            f"llama-server {exit_}",
             level=level,
             pid=before.pid,
             code=exit_.code,

@@ -1,7 +1,7 @@
 """Exact tokens of one model, from what the log says of requests and `/slots` of the running ones."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from exporter.llama.slots import Slot
@@ -9,6 +9,9 @@ from exporter.llama.tokens import Tokens
 from exporter.logs.requests import Finished, Launched, Progress, RequestEvent
 
 REMEMBERED = 4096
+MISSES = 4
+"""Answers of `/slots` in a row without a running request, after which it is taken as ended; the log's line that says so
+comes by another way and may be later."""
 
 
 class Usage(Protocol):
@@ -36,6 +39,7 @@ class LoggedUsage:
         self._finished = Tokens()
         self._running: dict[int, Tokens] = {}
         self._ended: deque[int] = deque(maxlen=REMEMBERED)
+        self._missed: dict[int, int] = {}
         self._shown = Tokens()
 
     @property
@@ -71,14 +75,27 @@ class LoggedUsage:
         if task in self._running:
             self._see(task, Tokens(prompt, cached, 0))
 
-    def seen(self, slots: Iterable[Slot]) -> None:
-        """`/slots` showed these busy slots."""
+    def seen(self, slots: Sequence[Slot]) -> None:
+        """`/slots` showed these busy slots.
+
+        A request that it does not show several times in a row has ended, whatever became of the line that said so: one
+        that would run for ever must not look like a hang.
+        """
+        busy = {slot.task for slot in slots}
+        for task in [task for task in self._running if task not in busy]:
+            self._missed[task] = self._missed.get(task, 0) + 1
+            if self._missed[task] >= MISSES:
+                self.finished(task, None, None, None)
         for slot in slots:
             if slot.task not in self._ended:
+                self._missed.pop(slot.task, None)
                 self._see(slot.task, Tokens(slot.prompt_processed or 0, slot.prompt_cached or 0, slot.generated))
 
     def finished(self, task: int, prompt: int | None, cached: int | None, generated: int | None) -> None:
-        """The request ended, with these tokens where the log says so."""
+        """The request ended, with these tokens where the log says so. It ends once."""
+        if task in self._ended:
+            return
+        self._missed.pop(task, None)
         last = self._running.pop(task, Tokens())
         self._ended.append(task)
         self._finished = self._finished.plus(
@@ -94,6 +111,7 @@ class LoggedUsage:
         for task in list(self._running):
             self.finished(task, None, None, None)
         self._ended.clear()
+        self._missed.clear()
 
     def _see(self, task: int, tokens: Tokens) -> None:
         self._running[task] = tokens.at_least(self._running.get(task, Tokens()))

@@ -42,6 +42,9 @@ class Exit:
         except ValueError:  # real-time signals have no name in the enum
             return cls(None, f"SIG{-returncode}")
 
+    def __str__(self) -> str:
+        return f"ended by {self.signal}" if self.signal else f"ended with code {self.code}"
+
     @property
     def label(self) -> str:
         """The value of the metric's `code` label."""

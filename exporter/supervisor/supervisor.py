@@ -207,8 +207,7 @@ class Supervisor:
 
     async def _after_crash(self, exit_: Exit, advice: str | None) -> None:
         """It ended although it was wanted."""
-        how = f"it ended by {exit_.signal}" if exit_.signal else f"it ended with code {exit_.code}"
-        how = f"{how} ({advice})" if advice else how
+        how = f"it {exit_} ({advice})" if advice else f"it {exit_}"
         policy = self._policy.restart
         if exit_.code == 0 and policy != "always":
             self._enter(State.STOPPED, desired=False, reason=f"{how}; server.restart.policy is {policy}")

@@ -31,6 +31,19 @@ def test_a_cancelled_request_keeps_what_was_last_seen() -> None:
     assert usage.totals == Tokens(5, 0, 40)
 
 
+def test_a_request_whose_end_was_not_logged_ends_when_slots_do_not_show_it_and_only_once() -> None:
+    usage = LoggedUsage()
+    usage.launched(1)
+    usage.seen([slot(1, 40, 5)])
+    for _ in range(3):
+        usage.seen([])
+        assert usage.running == 1
+    usage.seen([])
+    assert usage.running == 0
+    usage.finished(1, 5, 0, 50)  # the line came late after all
+    assert usage.totals == Tokens(5, 0, 40)
+
+
 def test_the_end_of_the_server_loses_nothing_and_task_ids_may_come_again() -> None:
     usage = LoggedUsage()
     usage.launched(1)
