@@ -92,6 +92,7 @@ class _Parts:
         self._notifier = Notifier()
         self._config = config
         self._clients = (client, health_client)
+        self._log.model_of = lambda _: (self._llama.facts.model or None) if self._llama.facts else None
         self._llama = LlamaServer(
             client, mode="attached" if server.attach else "single", share_within=config.metrics.share_within
         )

@@ -18,10 +18,10 @@ class Assembler:
         self._model_of = model_of
         self._held: dict[int | None, tuple[Record, bool]] = {}
 
-    def feed(self, lines: Iterable[str]) -> list[Record]:
-        """Records that are whole now, in order."""
+    def feed(self, lines: Iterable[str]) -> list[tuple[int | None, Record]]:
+        """Records that are whole now, in order, each with the port of the router's child that wrote it."""
         now = self._now()
-        done: list[Record] = []
+        done: list[tuple[int | None, Record]] = []
         for text in lines:
             line = parse(text)
             held = self._held.get(line.child)
@@ -30,13 +30,13 @@ class Assembler:
                 record.message = f"{record.message}\n{line.raw}" if record.message else line.raw
                 continue
             if held is not None:
-                done.append(held[0])
+                done.append((line.child, held[0]))
             self._held[line.child] = (self._record(line, now), not line.continues)
         return done
 
-    def flush(self) -> list[Record]:
+    def flush(self) -> list[tuple[int | None, Record]]:
         """What is held, whether whole or not: the writer has been silent for a while or is gone."""
-        done = [record for record, _ in self._held.values()]
+        done = [(child, record) for child, (record, _) in self._held.items()]
         self._held.clear()
         return done
 

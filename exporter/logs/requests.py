@@ -10,16 +10,16 @@ Outcome = Literal["completed", "truncated", "cancelled", "failed"]
 
 
 class Launched(NamedTuple):
-    """A slot has taken the request."""
+    """A slot has taken the request. `child` is the port of the router's child here and below, None without a router."""
 
-    model: str | None
+    child: int | None
     task: int
 
 
 class Progress(NamedTuple):
     """So many prompt tokens are processed, and so many were found in the cache."""
 
-    model: str | None
+    child: int | None
     task: int
     prompt_tokens: int
     cached_tokens: int
@@ -32,7 +32,7 @@ class Finished(NamedTuple):
     API calls `usage.prompt_tokens`.
     """
 
-    model: str | None
+    child: int | None
     task: int
     outcome: Outcome
     prompt_tokens: int | None = None
@@ -83,63 +83,63 @@ class RequestTracker:
     """
 
     def __init__(self) -> None:
-        self._running: dict[tuple[str | None, int], _Request] = {}
-        self._released: dict[str | None, int] = {}
+        self._running: dict[tuple[int | None, int], _Request] = {}
+        self._released: dict[int | None, int] = {}
 
-    def feed(self, record: Record) -> Iterator[RequestEvent]:
-        """Events that follow from this record."""
-        model, task = record.model, record.task
-        released = self._released.get(model)
+    def feed(self, child: int | None, record: Record) -> Iterator[RequestEvent]:
+        """Events that follow from this record, which the router's child at port `child` wrote (None: no router's)."""
+        task = record.task
+        released = self._released.get(child)
         timing = record.function == "print_timing"
         if released is not None and not (timing and task == released):
-            yield self._end(model, released)
+            yield self._end(child, released)
         if record.function == "send_error" and (found := ERROR_TASK.search(record.message)):
-            if request := self._running.get((model, int(found[1]))):
+            if request := self._running.get((child, int(found[1]))):
                 request.failed = True
             return
         if task is None or task < 0 or record.component != "slot":
             return
         if record.function == "launch_slot_" and record.message.startswith("processing task"):
-            self._running[model, task] = _Request()
-            yield Launched(model, task)
-        elif request := self._running.get((model, task)):
-            yield from self._follow(request, record, model, task, timing=timing)
+            self._running[child, task] = _Request()
+            yield Launched(child, task)
+        elif request := self._running.get((child, task)):
+            yield from self._follow(request, record, child, task, timing=timing)
 
     def settle(self) -> Iterator[RequestEvent]:
         """The writers have been silent: what was released without timings is not going to get any."""
-        for model, task in list(self._released.items()):
-            yield self._end(model, task)
+        for child, task in list(self._released.items()):
+            yield self._end(child, task)
 
     def _follow(
-        self, request: _Request, record: Record, model: str | None, task: int, *, timing: bool
+        self, request: _Request, record: Record, child: int | None, task: int, *, timing: bool
     ) -> Iterator[RequestEvent]:
         text = record.message
         if timing:
             request.take_timings(text)
-            if self._released.get(model) == task and request.generation:
-                yield self._end(model, task)
+            if self._released.get(child) == task and request.generation:
+                yield self._end(child, task)
         elif found := RELEASE.search(text):
             request.held, request.truncated = int(found[1]), found[2] == "1"
-            self._released[model] = task
+            self._released[child] = task
             if request.generation or request.failed:
-                yield self._end(model, task)
+                yield self._end(child, task)
         elif found := PROMPT_SIZE.search(text):
             request.prompt_size = int(found[1])
         elif request.cached is None and (found := CACHE_KEPT.search(text)):
             request.cached = int(found[1])
         elif found := PROMPT_DONE.search(text):
             cached = request.cached or 0
-            yield Progress(model, task, max(0, int(found[1]) - cached), cached)
+            yield Progress(child, task, max(0, int(found[1]) - cached), cached)
 
-    def _end(self, model: str | None, task: int) -> Finished:
-        self._released.pop(model, None)
-        request = self._running.pop((model, task))
+    def _end(self, child: int | None, task: int) -> Finished:
+        self._released.pop(child, None)
+        request = self._running.pop((child, task))
         if request.failed:
-            return Finished(model, task, "failed")
+            return Finished(child, task, "failed")
         if request.generation is None or request.prompt is None:
-            return Finished(model, task, "cancelled")
+            return Finished(child, task, "cancelled")
         return Finished(
-            model,
+            child,
             task,
             "truncated" if request.truncated else "completed",
             request.prompt[0],

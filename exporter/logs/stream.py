@@ -17,7 +17,11 @@ STREAMS = ("stdout", "stderr", "exporter")
 
 
 class LogStream:
-    """Counts records, ships those of at least `level`, and tells `on_request` what requests do."""
+    """Counts records, ships those of at least `level`, and tells of requests.
+
+    `on_request` hears what requests do. `model_of` names the model of a router's child by its port, and that of a server
+    without children for None.
+    """
 
     def __init__(self, sink: Sink, level: Level) -> None:
         self._sink = sink
@@ -28,7 +32,7 @@ class LogStream:
         self._ended_bytes = 0
         self._pumps: list[Pump] = []
         self.on_request: Callable[[RequestEvent], None] = lambda _: None
-        self.model: str | None = None
+        self.model_of: Callable[[int | None], str | None] = lambda _: None
 
     def set_level(self, level: Level) -> None:
         """Ship records of at least this level from now on."""
@@ -62,7 +66,7 @@ class LogStream:
                 time=timestamp(time.time()),
                 level=level,
                 source="exporter",
-                model=self.model,
+                model=self.model_of(None),
                 event=name,
                 message=message,
                 fields=fields,
@@ -89,15 +93,15 @@ class LogStream:
 
     def _pump(self, fd: int, stream: str) -> Pump:
         """Each pipe is a stream of its own: what continues a record, or settles a request, came by the same one."""
-        assembler = Assembler(lambda: timestamp(time.time()), lambda _child: self.model)
+        assembler = Assembler(lambda: timestamp(time.time()), self.model_of)
         requests = RequestTracker()
 
-        def take(records: list[Record]) -> None:
+        def take(records: list[tuple[int | None, Record]]) -> None:
             self.heard_at = time.monotonic()
-            for record in records:
+            for child, record in records:
                 self._recent.append(record.message)
                 self.add(record, stream)
-                self._tell(requests.feed(record))
+                self._tell(requests.feed(child, record))
 
         def idle() -> None:
             take(assembler.flush())
@@ -109,10 +113,10 @@ class LogStream:
         for event in events:
             self.on_request(event)
             if isinstance(event, Finished):
-                self.add(_finished(event))
+                self.add(_finished(event, self.model_of(event.child)))
 
 
-def _finished(request: Finished) -> Record:
+def _finished(request: Finished, model: str | None) -> Record:
     """The `request_finished` line."""
     prompt, generation = request.prompt_seconds, request.generation_seconds
     fields: dict[str, object | None] = {
@@ -131,7 +135,7 @@ def _finished(request: Finished) -> Record:
         time=timestamp(time.time()),
         level="info",
         source="exporter",
-        model=request.model,
+        model=model,
         task=request.task,
         event="request_finished",
         message=f"request {request.outcome}",

@@ -74,6 +74,7 @@ async def test_tokens_are_what_the_api_told_its_clients(real: tuple[str, ...], m
             answer["timings"]["cache_n"] for answer in answers
         )
         assert {line["outcome"] for line in finished} == {"completed"}
+        assert {line["model"] for line in finished} == {"tiny"}
 
 
 async def test_a_running_generation_shows_and_a_cancelled_one_stays(

@@ -38,7 +38,8 @@ def test_a_json_line_and_one_that_only_looks_like_it() -> None:
 
 def records_of(text: str) -> list[Record]:
     assembler = Assembler(lambda: "now", lambda child: None if child is None else str(child))
-    return [*assembler.feed(text.removesuffix("\n").split("\n")), *assembler.flush()]
+    records = [*assembler.feed(text.removesuffix("\n").split("\n")), *assembler.flush()]
+    return [record for _, record in records]
 
 
 @pytest.mark.parametrize(

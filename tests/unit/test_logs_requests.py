@@ -13,7 +13,7 @@ def events_of(file: Path) -> list[RequestEvent]:
     tracker = RequestTracker()
     lines = file.read_text("utf-8").removesuffix("\n").split("\n")
     records = [*assembler.feed(lines), *assembler.flush()]
-    return [event for record in records for event in tracker.feed(record)] + list(tracker.settle())
+    return [event for child, record in records for event in tracker.feed(child, record)] + list(tracker.settle())
 
 
 def finished_of(file: Path) -> list[Finished]:
@@ -54,7 +54,7 @@ def test_outcomes_of_full_contexts_and_too_long_prompts(build: str, failed: int)
 
 def test_children_of_a_router_are_kept_apart() -> None:
     finished = finished_of(FIXTURES / "new" / "router.stdout.log")
-    assert [(event.model, event.generation_tokens) for event in finished] == [("41381", 20), ("36477", 20)]
+    assert [(event.child, event.generation_tokens) for event in finished] == [(41381, 20), (36477, 20)]
 
 
 def test_json_lines_tell_the_same() -> None:
