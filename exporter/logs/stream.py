@@ -19,8 +19,8 @@ STREAMS = ("stdout", "stderr", "exporter")
 class LogStream:
     """Counts records, ships those of at least `level`, and tells of requests.
 
-    `on_request` hears what requests do. `model_of` names the model of a router's child by its port, and that of a server
-    without children for None.
+    `on_request` hears what requests do. `model_of` names the model of a router's child by its port, and for None that
+    of a server without children.
     """
 
     def __init__(self, sink: Sink, level: Level) -> None:
