@@ -54,6 +54,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("-n", "--predict", "--n-predict", type=int, default=-1)
     add("-t", "--threads", type=int, default=1)
     add("--embedding", "--embeddings", action="store_true")
+    add("--pooling", choices=["none", "mean", "cls", "last", "rank"], help="of embeddings; default: the model's")
     known, unknown = parser.parse_known_args(arguments)
     if unknown:
         parser.error(f"invalid argument: {unknown[0]}")
@@ -80,6 +81,8 @@ def parameters(arguments: argparse.Namespace) -> Any:
     params.cpuparams.n_threads = arguments.threads
     params.cpuparams_batch.n_threads = arguments.threads
     params.embedding = arguments.embedding
+    if arguments.pooling:
+        params.pooling_type = getattr(xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{arguments.pooling.upper()}")
     params.cache_ram_mib = PROMPT_CACHE_MIB
     return params
 

@@ -52,6 +52,7 @@ CACHE_KEPT = re.compile(r"(?:kv cache rm|memory_seq_rm) \[(\d+), end\)")
 PROMPT_DONE = re.compile(
     r"prompt (?:done|processing done|processing progress|processing), (?:n_past|n_tokens) = +(\d+)"
 )
+CANCEL_TASK = re.compile(r"cancel task, id_task = (\d+)")
 ERROR_TASK = re.compile(r"task id = (\d+), error:")
 
 
@@ -66,6 +67,7 @@ class _Request:
         self.held: int | None = None
         self.truncated = False
         self.failed = False
+        self.cancelled = False
 
     def take_timings(self, text: str) -> None:
         """Read a `print_timing` record: one of its lines in new builds, all of them in old and mid ones."""
@@ -78,7 +80,8 @@ class _Request:
 class RequestTracker:
     """Follows the requests in one stream, router children included. Feed it every record in order.
 
-    In old builds the timing lines come behind the release, in later ones before it; a cancelled request has none. So a
+    In old builds the timing lines come behind the release, in later ones before it. A cancelled request has none, and
+    neither has an embedding, which nobody cancels. So a
     release without timings is settled by the writer's next record, or by `settle` when there is no next one.
     """
 
@@ -93,9 +96,8 @@ class RequestTracker:
         timing = record.function == "print_timing"
         if released is not None and not (timing and task == released):
             yield self._end(child, released)
-        if record.function == "send_error" and (found := ERROR_TASK.search(record.message)):
-            if request := self._running.get((child, int(found[1]))):
-                request.failed = True
+        if record.component == "srv":
+            self._mark(child, record)
             return
         if task is None or task < 0 or record.component != "slot":
             return
@@ -104,6 +106,15 @@ class RequestTracker:
             yield Launched(child, task)
         elif request := self._running.get((child, task)):
             yield from self._follow(request, record, child, task, timing=timing)
+
+    def _mark(self, child: int | None, record: Record) -> None:
+        """The server tells of errors and of clients that went away in lines of its own, before the release."""
+        if found := ERROR_TASK.search(record.message):
+            if request := self._running.get((child, int(found[1]))):
+                request.failed = True
+        elif found := CANCEL_TASK.search(record.message):  # noqa: SIM102 -- the same shape as above
+            if request := self._running.get((child, int(found[1]))):
+                request.cancelled = True
 
     def settle(self) -> Iterator[RequestEvent]:
         """The writers have been silent: what was released without timings is not going to get any."""
@@ -137,7 +148,10 @@ class RequestTracker:
         if request.failed:
             return Finished(child, task, "failed")
         if request.generation is None or request.prompt is None:
-            return Finished(child, task, "cancelled")
+            if request.cancelled or request.held is None:
+                return Finished(child, task, "cancelled")
+            # Embeddings and reranking print no timings: the slot held the prompt, all of it processed.
+            return Finished(child, task, "completed", request.held, 0, 0)
         return Finished(
             child,
             task,

@@ -130,6 +130,23 @@ async def test_killed_it_comes_back_and_totals_stay(real: tuple[str, ...], model
         assert len(it.events("server_ready")) == 2
 
 
+async def test_embeddings_are_completed_requests_with_prompt_tokens(
+    real: tuple[str, ...], model: Path, tmp_path: Path
+) -> None:
+    settings = {"args": ["-m", str(model), "--alias", "tiny", "--embedding", "--pooling", "mean", "-c", "2048"]}
+    async with exporter(command=real, server=settings, folder=tmp_path) as it:
+        await it.until("ready")
+        async with it.session.post(f"{it.server}/v1/embeddings", json={"input": "hello world"}) as response:
+            usage = (await response.json())["usage"]
+
+        async def counted() -> bool:
+            return tokens(await it.metrics()) == (usage["prompt_tokens"], 0)
+
+        await eventually(counted)
+        (finished,) = await eventually(lambda: it.events("request_finished"))
+        assert (finished["outcome"], finished["prompt_tokens"]) == ("completed", usage["prompt_tokens"])
+
+
 async def total_of(it: Program, expected: float) -> float | None:
     total = (await it.metrics()).get("llama_generation_tokens_total{model=tiny}")
     return total if total == expected else None
