@@ -16,6 +16,7 @@ from exporter.config import Config, Loaded, split_address
 from exporter.config.secret import read_secret
 from exporter.lifecycle import Lifecycle
 from exporter.llama.client import LlamaClient
+from exporter.llama.outcomes import Outcomes
 from exporter.llama.probe import Probe
 from exporter.llama.sampler import Sampler
 from exporter.llama.server import LlamaServer
@@ -23,6 +24,7 @@ from exporter.llama.tokens import Rate
 from exporter.llama.usage import CountedUsage, LoggedUsage
 from exporter.logs.failures import FailureLog
 from exporter.logs.own import to_stream
+from exporter.logs.requests import Finished, RequestEvent
 from exporter.logs.sink import Sink
 from exporter.logs.stream import LogStream
 from exporter.reload import Reloader, watch
@@ -97,9 +99,11 @@ class _Parts:
             client, mode="attached" if server.attach else "single", share_within=config.metrics.share_within
         )
         self._usage: LoggedUsage | CountedUsage = CountedUsage()
+        self._outcomes: Outcomes | None = None
         if not server.attach and "--log-disable" not in server.args:
             self._usage = logged = LoggedUsage()
-            self._log.on_request = logged.take
+            self._outcomes = Outcomes()
+            self._log.on_request = lambda event: self._count(logged, event)
         self._sampler = Sampler(
             self._llama,
             self._usage,
@@ -132,6 +136,7 @@ class _Parts:
             ready=self._ready,
             server=self._llama,
             sampler=self._sampler,
+            outcomes=self._outcomes,
             log=self._log,
             reloaded=lambda: (self._reloader.successful, self._reloader.succeeded_at),
         )
@@ -172,6 +177,11 @@ class _Parts:
 
     def _ready(self) -> bool:
         return self._supervisor.snapshot.state is State.READY
+
+    def _count(self, usage: LoggedUsage, event: RequestEvent) -> None:
+        usage.take(event)
+        if isinstance(event, Finished) and self._outcomes is not None:
+            self._outcomes.take(event)
 
     def _server_gone(self) -> None:
         self._llama.forget()

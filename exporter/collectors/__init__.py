@@ -9,6 +9,7 @@ from exporter.collectors.host import HostCollector
 from exporter.collectors.models import ModelsCollector
 from exporter.collectors.native import NativeCollector
 from exporter.collectors.process import ProcessCollector
+from exporter.collectors.requests import RequestsCollector
 from exporter.collectors.server import ServerCollector
 from exporter.collectors.sources import Sources
 from exporter.collectors.usage import UsageCollector
@@ -17,6 +18,7 @@ COLLECTORS: dict[str, Callable[[Sources], Collector | None]] = {
     "server": lambda sources: ServerCollector(sources.snapshot),
     "models": lambda sources: ModelsCollector(sources.server, sources.ready),
     "usage": lambda sources: UsageCollector(sources.sampler, sources.server, sources.ready),
+    "requests": lambda sources: RequestsCollector(sources.outcomes, sources.sampler, sources.server, sources.ready),
     "native": lambda sources: NativeCollector(sources.server, sources.ready),
     "process": lambda sources: (
         ProcessCollector(sources.processes) if sources.config.metrics.collectors.process else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.config import Config
+from exporter.llama.outcomes import Outcomes
 from exporter.llama.sampler import Sampler
 from exporter.llama.server import LlamaServer
 from exporter.logs.stream import LogStream
@@ -20,6 +21,7 @@ class Sources:
     ready: Callable[[], bool]
     server: LlamaServer
     sampler: Sampler
+    outcomes: Outcomes | None
     log: LogStream
     reloaded: Callable[[], tuple[bool, float]]
 

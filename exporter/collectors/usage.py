@@ -17,7 +17,7 @@ class UsageCollector:
     """Totals outlive the server: they stay when it stops. The rate is there only while the model runs."""
 
     name = "usage"
-    metrics = (catalog.PROMPT_TOKENS, catalog.GENERATION_TOKENS, catalog.TOKENS_PER_SECOND)
+    metrics = (catalog.PROMPT_TOKENS, catalog.CACHED_TOKENS, catalog.GENERATION_TOKENS, catalog.TOKENS_PER_SECOND)
 
     def __init__(self, sampler: Sampler, server: LlamaServer, ready: Callable[[], bool]) -> None:
         self._sampler = sampler
@@ -38,6 +38,7 @@ class UsageCollector:
         totals = self._sampler.usage.totals
         families = [
             catalog.PROMPT_TOKENS.one(totals.prompt, model),
+            catalog.CACHED_TOKENS.one(totals.cached, model),
             catalog.GENERATION_TOKENS.one(totals.generated, model),
         ]
         if live:

@@ -75,6 +75,19 @@ async def test_tokens_are_what_the_api_told_its_clients(real: tuple[str, ...], m
         )
         assert {line["outcome"] for line in finished} == {"completed"}
         assert {line["model"] for line in finished} == {"tiny"}
+        samples = await it.metrics()
+        seconds = sum(answer["timings"]["prompt_ms"] + answer["timings"]["predicted_ms"] for answer in answers) / 1e3
+        assert samples["llama_request_duration_seconds_count{model=tiny}"] == 10
+        # The log prints hundredths of a millisecond, twice a request.
+        assert samples["llama_request_duration_seconds_sum{model=tiny}"] == pytest.approx(seconds, abs=10 * 2 * 6e-6)
+        assert samples["llama_request_generation_tokens_sum{model=tiny}"] == generated
+        assert samples["llama_time_to_first_token_seconds_bucket{le=+Inf}{model=tiny}"] == 10
+        assert samples["llama_requests_total{model=tiny}{outcome=completed}"] == 10
+        assert samples["llama_requests_total{model=tiny}{outcome=cancelled}"] == 0
+        assert (samples["llama_requests_running{model=tiny}"], samples["llama_requests_waiting{model=tiny}"]) == (0, 0)
+        cached = sum(answer["timings"]["cache_n"] for answer in answers)
+        assert samples["llama_prompt_tokens_cached_total{model=tiny}"] == cached
+        assert samples["llama_request_prompt_tokens_sum{model=tiny}"] == prompt + cached
 
 
 async def test_a_running_generation_shows_and_a_cancelled_one_stays(

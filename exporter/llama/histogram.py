@@ -1,0 +1,38 @@
+"""A histogram: how many observations are at most each bound."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate
+
+# Buckets of vLLM, which contain those of OpenTelemetry's gen_ai.server metrics; the small ones are for small models.
+FIRST_TOKEN = (
+    *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0),
+    *(2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0, 160.0, 640.0, 2560.0),
+)
+PER_TOKEN = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0),
+    *(2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0),
+)
+DURATION = (
+    *(0.01, 0.02, 0.04, 0.08, 0.16, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0),
+    *(120.0, 240.0, 480.0, 960.0, 1920.0, 7680.0),
+)
+TOKENS = (*(float(step * 10**power) for power in range(6) for step in (1, 2, 5)), 1e6)
+
+
+class Histogram:
+    """Counts by bound, and the sum of all observations. `bounds` rise; +Inf is added."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = (*bounds, float("inf"))
+        self._counts = [0] * len(self._bounds)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one observation."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+    def cumulative(self) -> list[tuple[float, int]]:
+        """(bound, observations at most that), in order; the last is (+Inf, all)."""
+        return list(zip(self._bounds, accumulate(self._counts), strict=True))
