@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from exporter.logs.assembler import Assembler
+from exporter.logs.privacy import withhold
 from exporter.logs.pump import Pump
 from exporter.logs.record import LEVELS, Level, Record, encode, timestamp
 from exporter.logs.requests import Finished, RequestEvent, RequestTracker
@@ -99,6 +100,7 @@ class LogStream:
         def take(records: list[tuple[int | None, Record]]) -> None:
             self.heard_at = time.monotonic()
             for child, record in records:
+                record.message = withhold(record.message)
                 self._recent.append(record.message)
                 self.add(record, stream)
                 self._tell(requests.feed(child, record))

@@ -1,0 +1,20 @@
+import pytest
+
+from exporter.logs.privacy import withhold
+from tests.support import FIXTURES
+from tests.unit.test_logs_grammar import records_of
+
+
+@pytest.mark.parametrize("build", ["old", "mid", "new"])
+def test_no_word_of_a_prompt_or_an_answer_leaves_a_verbose_log(build: str) -> None:
+    text = (FIXTURES / build / "verbose.stderr.log").read_text("utf-8", "replace")
+    shipped = "\n".join(withhold(record.message) for record in records_of(text))
+    assert ("secret" in text) or build == "new"
+    assert "secret" not in shipped
+    assert '"content":' not in shipped
+
+
+@pytest.mark.parametrize("build", ["old", "mid", "new"])
+def test_an_ordinary_log_is_shipped_whole(build: str) -> None:
+    for record in records_of((FIXTURES / build / "single.stderr.log").read_text("utf-8")):
+        assert withhold(record.message) == record.message
