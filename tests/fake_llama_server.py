@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 PAGE = b"# HELP llamacpp:n_decode_total calls\n# TYPE llamacpp:n_decode_total counter\nllamacpp:n_decode_total 7\n"
-BIG_LINE = b'llamacpp:big{n="%d"} 1\n'
-BIG_LINES = 450_000
+BIG_LINE = b'llamacpp:big{n="%d",padding="' + b"x" * 70 + b'"} 1\n'
+BIG_LINES = 100_000
 WEDGED = b'[{"id":0,"id_task":7,"n_ctx":8,"is_processing":true,"next_token":[{"n_decoded":3}]}]'
 MODELS = b'{"object":"list","data":[{"id":"fake","meta":{"n_params":1,"size":2,"n_ctx_train":3}}]}'
 PROPS = b'{"total_slots":2,"model_path":"fake.gguf","build_info":"b1-fake","default_generation_settings":{"n_ctx":8}}'

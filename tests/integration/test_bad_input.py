@@ -74,7 +74,8 @@ async def test_a_binary_that_exits_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("native", ["501", "503", "garbage", "never", "mixed", "big"])
 async def test_whatever_metrics_answers_the_page_parses(native: str, tmp_path: Path) -> None:
-    config = {"metrics": {"scrape_timeout": "2s"}}
+    # Only the answer that never comes is worth a short deadline: on a busy machine 10 MB take their time.
+    config = {"metrics": {"scrape_timeout": "2s" if native == "never" else "60s"}}
     server = {"args": ["--native", native]}
     async with exporter(command=FAKE, server=server, config=config, folder=tmp_path) as it:
         await it.until("ready")
@@ -87,7 +88,7 @@ async def test_whatever_metrics_answers_the_page_parses(native: str, tmp_path: P
             assert names == {"llamacpp:n_decode_total{model=fake}", "llamacpp:fine{model=fake}"}
             assert samples["llama_exporter_native_bad_lines"] == 2
         elif native == "big":
-            assert len(names) == 450_000
+            assert len(names) == 100_000
         else:
             assert names == set()
             told = await eventually(
