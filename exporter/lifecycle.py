@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from exporter.llama.roster import IN_MEMORY, Entry, ModelState
 from exporter.logs.record import Level
 from exporter.logs.stream import LogStream
 from exporter.supervisor.snapshot import Snapshot
@@ -9,11 +10,15 @@ from exporter.supervisor.states import State
 
 
 class Lifecycle:
-    """An observer of the supervisor. `server_gone` is called when the process ends, or an attached one is silent."""
+    """An observer of the supervisor.
 
-    def __init__(self, log: LogStream, server_gone: Callable[[], None]) -> None:
+    `changed` is called at every change of state, `gone` when the process ends, or an attached one is silent.
+    """
+
+    def __init__(self, log: LogStream, *, changed: Callable[[], None], gone: Callable[[], None]) -> None:
         self._log = log
-        self._server_gone = server_gone
+        self._hint = changed
+        self._server_gone = gone
 
     def __call__(self, before: Snapshot, after: Snapshot) -> None:
         """Tell of the change from `before` to `after`."""
@@ -27,6 +32,7 @@ class Lifecycle:
         if before.state is State.READY and after.pid is None:
             self._server_gone()
         self._changed(before, after)
+        self._hint()
 
     def _exited(self, before: Snapshot, after: Snapshot) -> None:
         exit_ = after.last_exit
@@ -65,3 +71,33 @@ class Lifecycle:
                 self._log.event("server_stopped", after.reason, level="warn")
             case _:
                 self._log.event(f"server_{after.state}", f"llama-server is {after.state}", previous=before.state)
+
+
+class ModelEvents:
+    """An observer of the roster: a line for each change of a model's state that somebody would look for."""
+
+    def __init__(self, log: LogStream) -> None:
+        self._log = log
+
+    def __call__(self, entry: Entry, before: ModelState | None) -> None:
+        """Tell of the change."""
+        name = entry.name
+        match entry.state:
+            case ModelState.LOADED if before is ModelState.SLEEPING:
+                self._log.event("model_loaded", f"model {name} woke up", model=name)
+            case ModelState.LOADED if before is not None:
+                seconds = None if entry.load_seconds is None else round(entry.load_seconds, 3)
+                self._log.event("model_loaded", f"model {name} is loaded", model=name, seconds=seconds)
+            case ModelState.SLEEPING:
+                self._log.event("model_sleeping", f"model {name} fell asleep", model=name)
+            case ModelState.UNLOADED if before in IN_MEMORY:
+                self._log.event("model_unloaded", f"model {name} is unloaded", model=name)
+            case ModelState.FAILED if before is not None:
+                how = "ended" if before in IN_MEMORY else "could not be loaded: its process ended"
+                self._log.event(
+                    "model_failed",
+                    f"model {name} {how} with code {entry.exit_code}",
+                    level="error",
+                    model=name,
+                    exit_code=entry.exit_code,
+                )

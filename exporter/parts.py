@@ -10,19 +10,20 @@ from pathlib import Path
 from loguru import logger
 
 from exporter.collectors import COLLECTORS
+from exporter.collectors.children import Children
 from exporter.collectors.sources import Sources
 from exporter.config import Config, Loaded, split_address
-from exporter.lifecycle import Lifecycle
+from exporter.lifecycle import Lifecycle, ModelEvents
 from exporter.llama.client import LlamaClient
-from exporter.llama.outcomes import Outcomes
+from exporter.llama.follower import Follower
+from exporter.llama.ledger import Ledger
+from exporter.llama.models import Models, may_sleep
 from exporter.llama.probe import Probe
-from exporter.llama.sampler import Sampler
+from exporter.llama.roster import Roster
 from exporter.llama.server import LlamaServer
-from exporter.llama.tokens import Rate
-from exporter.llama.usage import CountedUsage, LoggedUsage
 from exporter.logs.failures import FailureLog
 from exporter.logs.own import to_stream
-from exporter.logs.requests import Finished, RequestEvent
+from exporter.logs.router import Ended, Spawned
 from exporter.logs.stream import LogStream
 from exporter.reload import Reloader, watch
 from exporter.scrape import Scraper
@@ -37,6 +38,23 @@ from exporter.web.metrics import MetricsHandler
 from exporter.web.reload import ReloadHandler
 from exporter.web.server import WebServer
 from exporter.web.status import StatusHandler
+
+
+class Requests:
+    """What the supervisor may know of the requests in llama-server."""
+
+    def __init__(self, models: Models, log: LogStream) -> None:
+        self._models = models
+        self._log = log
+
+    @property
+    def running(self) -> int:
+        """Requests that a slot works on now."""
+        return self._models.running
+
+    def stalled(self) -> float:
+        """Seconds for which requests have been running while neither a token nor a log line came; 0 otherwise."""
+        return self._models.stalled(self._log.heard_at)
 
 
 class Parts:
@@ -59,25 +77,27 @@ class Parts:
         self._notifier = Notifier()
         self._config = config
         self._clients = (client, health_client)
-        self._log.model_of = lambda _: (self._llama.facts.model or None) if self._llama.facts else None
         self._llama = LlamaServer(
             client, mode="attached" if server.attach else "single", share_within=config.metrics.share_within
         )
-        self._usage: LoggedUsage | CountedUsage = CountedUsage()
-        self._outcomes: Outcomes | None = None
-        if not server.attach and "--log-disable" not in server.args:
-            self._usage = logged = LoggedUsage()
-            self._outcomes = Outcomes()
-            self._log.on_request = lambda event: self._count(logged, event)
-        self._sampler = Sampler(
-            self._llama,
-            self._usage,
-            Rate(config.metrics.rate_window),
+        ledger = Ledger(logged=server.attach is None, window=config.metrics.rate_window, buckets=config.metrics.buckets)
+        roster = Roster(ModelEvents(log))
+        self._models = Models(
+            client, self._llama, ledger, roster, supervised=server.attach is None, report=failures.report
+        )
+        self._follower = Follower(
+            self._models,
+            client,
             ready=self._ready,
-            heard_at=lambda: self._log.heard_at,
+            times=lambda: (self._supervisor.snapshot.started, self._supervisor.snapshot.ready),
+            sleeps=self._sleeps,
             report=failures.report,
         )
-        probe, observe = Probe(health_client, self._llama, failures), Lifecycle(self._log, self._server_gone)
+        log.model_of = self._models.model_of
+        log.on_request = self._models.take
+        log.on_router = self._router_said
+        probe = Probe(health_client, self._llama, failures)
+        observe = Lifecycle(self._log, changed=self._follower.hint, gone=self._models.gone)
         self._launcher = Launcher(server, self._log, api_key)
         self._supervisor: Supervisor | AttachedServer
         if server.attach:
@@ -92,22 +112,20 @@ class Parts:
                 backoff=backoff_of(server),
                 observe=observe,
                 last_lines=lambda: self._log.last_lines,
-                activity=self._sampler,
+                activity=Requests(self._models, log),
             )
         self._reloader = Reloader(load, self._apply, self._log, config, succeeded_at=time.time())
         sources = Sources(
             config=config,
             snapshot=lambda: self._supervisor.snapshot,
-            ready=self._ready,
-            server=self._llama,
-            sampler=self._sampler,
-            outcomes=self._outcomes,
+            models=self._models,
             log=self._log,
             reloaded=lambda: (self._reloader.successful, self._reloader.succeeded_at),
+            children=Children(),
         )
         scraper = Scraper([collector for build in COLLECTORS.values() if (collector := build(sources)) is not None])
         self._metrics = MetricsHandler(scraper, config.metrics.scrape_timeout)
-        status = StatusHandler(lambda: self._supervisor.snapshot, self._llama, self._sampler, lambda: client.base_url)
+        status = StatusHandler(lambda: self._supervisor.snapshot, self._models, lambda: client.base_url)
         reload = ReloadHandler(self._reloader.reload)
         self._web = WebServer(self._metrics, status, reload, *split_address(config.web.listen_address))
 
@@ -121,7 +139,7 @@ class Parts:
         if self._config.server.autostart:
             self._supervisor.start()
         owner = asyncio.create_task(self._supervisor.run())
-        background = [asyncio.create_task(self._sampler.run()), asyncio.create_task(stay_alive(self._notifier))]
+        background = [asyncio.create_task(self._follower.run()), asyncio.create_task(stay_alive(self._notifier))]
         if self._watched is not None:
             background.append(asyncio.create_task(watch(self._watched, self._reloader.reload)))
         loop = asyncio.get_running_loop()
@@ -143,19 +161,20 @@ class Parts:
     def _ready(self) -> bool:
         return self._supervisor.snapshot.state is State.READY
 
-    def _count(self, usage: LoggedUsage, event: RequestEvent) -> None:
-        usage.take(event)
-        if isinstance(event, Finished) and self._outcomes is not None:
-            self._outcomes.take(event)
+    def _sleeps(self) -> bool:
+        """May the server fall asleep? Of one that something else started nobody knows, so it is asked."""
+        server = self._launcher.settings
+        return server.attach is not None or may_sleep(server.args, {**os.environ, **server.env})
 
-    def _server_gone(self) -> None:
-        self._llama.forget()
-        self._usage.server_gone()
+    def _router_said(self, event: Spawned | Ended) -> None:
+        if isinstance(event, Spawned):
+            self._models.spawned(event.model, event.port)
+        self._follower.hint()
 
     def _apply(self, config: Config, restart: bool) -> None:  # noqa: FBT001 -- the Reloader's two results
         """Take over what a reload may change. Nothing here can fail: it is all or nothing."""
         self._llama.share_within = config.metrics.share_within
-        self._sampler.rate.window = config.metrics.rate_window
+        self._models.ledger.set_window(config.metrics.rate_window)
         self._metrics.timeout = config.metrics.scrape_timeout
         self._log.set_level(config.logs.level)
         to_stream(self._log, config.logs.level)

@@ -21,6 +21,7 @@ AT_START_ONLY = frozenset(
         "metrics.collectors.host",
         "metrics.collectors.container",
         "metrics.collectors.process",
+        "metrics.buckets",
         "logs.buffer",
     }
 )

@@ -9,7 +9,7 @@ from loguru import logger
 
 from exporter.catalog import exporter as catalog
 from exporter.catalog.metric import Family
-from exporter.collectors.collector import Collector, NoData
+from exporter.collectors.collector import Collector, NoData, Partial
 from exporter.logs.failures import FailureLog
 
 
@@ -49,6 +49,8 @@ class Scraper:
                 families = await collector.collect()
         except NoData:
             logger.debug("collector {} has nothing here", collector.name)
+        except Partial as part:
+            families, error = part.families, str(part)
         except TimeoutError:
             error = f"missed the deadline of {deadline:.1f} s"
         except Exception as failure:  # noqa: BLE001 -- the border that design gives a collector: it fails alone

@@ -19,6 +19,7 @@ NATIVE_BAD_LINES = Metric(
     "llama_exporter_native_bad_lines",
     "gauge",
     "Lines of llama-server's last /metrics answer that are none of the text format and were left out.",
+    ("model",),
 )
 LOG_LINES = Metric(
     "llama_exporter_log_lines_total",

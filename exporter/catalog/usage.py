@@ -29,6 +29,18 @@ CACHED_TOKENS = Metric(
     "the server tells. With llama_prompt_tokens_total they make what the API calls usage.prompt_tokens.",
     ("model",),
 )
+DRAFT_TOKENS = Metric(
+    "llama_draft_tokens_total",
+    "counter",
+    "Tokens drafted by speculative decoding, counted when the request ends.",
+    ("model",),
+)
+DRAFT_ACCEPTED = Metric(
+    "llama_draft_tokens_accepted_total",
+    "counter",
+    "Drafted tokens that were accepted, counted when the request ends; they are among llama_generation_tokens_total.",
+    ("model",),
+)
 REQUESTS = Metric(
     "llama_requests_total",
     "counter",

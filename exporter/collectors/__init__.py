@@ -11,15 +11,17 @@ from exporter.collectors.native import NativeCollector
 from exporter.collectors.process import ProcessCollector
 from exporter.collectors.requests import RequestsCollector
 from exporter.collectors.server import ServerCollector
+from exporter.collectors.slots import SlotsCollector
 from exporter.collectors.sources import Sources
 from exporter.collectors.usage import UsageCollector
 
 COLLECTORS: dict[str, Callable[[Sources], Collector | None]] = {
     "server": lambda sources: ServerCollector(sources.snapshot),
-    "models": lambda sources: ModelsCollector(sources.server, sources.ready),
-    "usage": lambda sources: UsageCollector(sources.sampler, sources.server, sources.ready),
-    "requests": lambda sources: RequestsCollector(sources.outcomes, sources.sampler, sources.server, sources.ready),
-    "native": lambda sources: NativeCollector(sources.server, sources.ready),
+    "models": lambda sources: ModelsCollector(sources.models),
+    "usage": lambda sources: UsageCollector(sources.models),
+    "requests": lambda sources: RequestsCollector(sources.models),
+    "slots": lambda sources: SlotsCollector(sources.models),
+    "native": lambda sources: NativeCollector(sources.models),
     "process": lambda sources: (
         ProcessCollector(sources.processes) if sources.config.metrics.collectors.process else None
     ),

@@ -1,12 +1,36 @@
 """The shape that all collectors share."""
 
-from typing import Protocol
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol, TypeVar
 
 from exporter.catalog.metric import Family, Metric
+
+T = TypeVar("T")
 
 
 class NoData(Exception):  # noqa: N818 -- it is not an error
     """There is nothing of this kind here (no GPU, no server running): no samples, no failure, no log line."""
+
+
+class Partial(Exception):  # noqa: N818 -- half of it is a result
+    """Some of what there should be could not be read: `families` are what could, the message says what could not."""
+
+    def __init__(self, families: list[Family], error: str) -> None:
+        super().__init__(error)
+        self.families = families
+
+
+async def gather(sources: Mapping[str, T], read: Callable[[T], Awaitable[list[Family]]]) -> tuple[list[Family], str]:
+    """Read all sources at once: the families of those that could be read, and what the others said ("" if none)."""
+    results = await asyncio.gather(*(read(source) for source in sources.values()), return_exceptions=True)
+    families = [family for result in results if isinstance(result, list) for family in result]
+    errors = [
+        f"{name}: {str(result) or repr(result)}"
+        for name, result in zip(sources, results, strict=True)
+        if isinstance(result, BaseException)
+    ]
+    return families, "; ".join(errors)
 
 
 class Collector(Protocol):
@@ -14,6 +38,7 @@ class Collector(Protocol):
 
     `metrics` declares what `collect` may yield (none for a source of foreign families). `collect` reads, never changes
     anything, and may raise: the scrape turns an exception into `llama_exporter_collector_success 0` and a log line.
+    `NoData` and `Partial` say more.
     """
 
     @property

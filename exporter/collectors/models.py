@@ -1,20 +1,24 @@
-"""What the server and its model are, as the server says of itself."""
+"""The models: what state each is in, how its loads went, and what a running one says of itself."""
 
-from collections.abc import Callable
 from pathlib import PurePath
 
 from exporter.catalog import server as catalog
 from exporter.catalog.metric import Family
 from exporter.collectors.collector import NoData
-from exporter.llama.server import LlamaServer
+from exporter.llama.models import Models
+from exporter.llama.server import Facts
 
 
 class ModelsCollector:
-    """Build, mode and the facts of the model: asked for once in the life of a server."""
+    """Reads what is known: costs nothing and never fails."""
 
     name = "models"
     metrics = (
         catalog.INFO,
+        catalog.MODEL_STATE,
+        catalog.MODEL_LOADS,
+        catalog.MODEL_LOAD_SECONDS,
+        catalog.MODEL_EXIT_CODE,
         catalog.MODEL_INFO,
         catalog.MODEL_PARAMETERS,
         catalog.MODEL_SIZE,
@@ -23,24 +27,47 @@ class ModelsCollector:
         catalog.MODEL_SLOTS,
     )
 
-    def __init__(self, server: LlamaServer, ready: Callable[[], bool]) -> None:
-        self._server = server
-        self._ready = ready
+    def __init__(self, models: Models) -> None:
+        self._models = models
 
     async def collect(self) -> list[Family]:
-        """The facts now."""
-        if not self._ready():
+        """What is known now."""
+        server = self._models.server.facts
+        families = [*self._states(), *self._facts([instance.facts for instance in self._models.instances.values()])]
+        if server is not None:
+            families.append(catalog.INFO.one(1, server.build, server.mode))
+        if not any(family.samples for family in families):
             raise NoData
-        facts = await self._server.who()
-        info = catalog.INFO.one(1, facts.build, facts.mode)
-        if facts.mode == "router":
-            return [info]
+        return families
+
+    def _states(self) -> list[Family]:
+        entries = sorted(self._models.roster.entries.values(), key=lambda entry: entry.name)
+        present = [entry for entry in entries if entry.state is not None]
         return [
-            info,
-            catalog.MODEL_INFO.one(1, facts.model, facts.quantization or "", PurePath(facts.file or "").name),
-            catalog.MODEL_PARAMETERS.one(facts.parameters, facts.model),
-            catalog.MODEL_SIZE.one(facts.size, facts.model),
-            catalog.MODEL_CONTEXT.one(facts.context, facts.model),
-            catalog.MODEL_TRAIN_CONTEXT.one(facts.train_context, facts.model),
-            catalog.MODEL_SLOTS.one(facts.slots, facts.model),
+            *(catalog.MODEL_STATE.state(entry.state, entry.name) for entry in present),
+            catalog.MODEL_LOADS.family(
+                ((entry.name, result), count) for entry in entries for result, count in entry.loads.items()
+            ),
+            catalog.MODEL_LOAD_SECONDS.family(
+                ((entry.name,), entry.load_seconds) for entry in present if entry.load_seconds is not None
+            ),
+            catalog.MODEL_EXIT_CODE.family(
+                ((entry.name,), entry.exit_code) for entry in present if entry.exit_code is not None
+            ),
         ]
+
+    @staticmethod
+    def _facts(running: list[Facts]) -> list[Family]:
+        families = [
+            catalog.MODEL_INFO.one(1, facts.model, facts.quantization or "", PurePath(facts.file or "").name)
+            for facts in running
+        ]
+        for facts in running:
+            families += [
+                catalog.MODEL_PARAMETERS.one(facts.parameters, facts.model),
+                catalog.MODEL_SIZE.one(facts.size, facts.model),
+                catalog.MODEL_CONTEXT.one(facts.context, facts.model),
+                catalog.MODEL_TRAIN_CONTEXT.one(facts.train_context, facts.model),
+                catalog.MODEL_SLOTS.one(facts.slots, facts.model),
+            ]
+        return families

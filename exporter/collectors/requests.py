@@ -1,14 +1,13 @@
-"""Requests of the model: running and waiting ones, how they ended, how long they took."""
-
-from collections.abc import Callable
+"""Requests of the models: running and waiting ones, how they ended, how long they took."""
 
 from exporter.catalog import usage as catalog
 from exporter.catalog.metric import Family, Metric, Sample
-from exporter.collectors.collector import NoData
+from exporter.collectors.collector import NoData, Partial, gather
 from exporter.llama.histogram import Histogram
-from exporter.llama.outcomes import Outcomes
-from exporter.llama.sampler import Sampler
-from exporter.llama.server import LlamaServer
+from exporter.llama.instance import Instance
+from exporter.llama.ledger import Account
+from exporter.llama.models import Models
+from exporter.llama.usage import LoggedUsage
 
 
 class RequestsCollector:
@@ -26,28 +25,25 @@ class RequestsCollector:
         catalog.REQUEST_GENERATION_TOKENS,
     )
 
-    def __init__(
-        self, outcomes: Outcomes | None, sampler: Sampler, server: LlamaServer, ready: Callable[[], bool]
-    ) -> None:
-        self._outcomes = outcomes
-        self._sampler = sampler
-        self._server = server
-        self._ready = ready
-        self._model: str | None = None
+    def __init__(self, models: Models) -> None:
+        self._models = models
 
     async def collect(self) -> list[Family]:
         """What is and what was."""
-        live = self._ready()
-        if live and (facts := await self._server.who()).mode != "router":
-            self._model = facts.model
-        if self._model is None:
+        accounts = self._models.ledger.accounts
+        if not accounts:
             raise NoData
-        return [*self._ended(self._model), *(await self._present(self._model) if live else [])]
+        ended = [family for account in accounts.values() for family in self._ended(account)]
+        present, errors = await gather(self._models.instances, self._present)
+        if errors:
+            raise Partial([*ended, *present], errors)
+        return [*ended, *present]
 
-    def _ended(self, model: str) -> list[Family]:
-        ended = self._outcomes
-        if ended is None:
-            return []
+    @staticmethod
+    def _ended(account: Account) -> list[Family]:
+        model, ended = account.model, account.outcomes
+        if not isinstance(account.usage, LoggedUsage) and not ended.any:
+            return []  # no log tells of any
         return [
             catalog.REQUESTS.family(((model, outcome), count) for outcome, count in ended.counts.items()),
             _family(catalog.FIRST_TOKEN, model, ended.first_token),
@@ -57,11 +53,12 @@ class RequestsCollector:
             _family(catalog.REQUEST_GENERATION_TOKENS, model, ended.generation_tokens),
         ]
 
-    async def _present(self, model: str) -> list[Family]:
-        page = await self._server.native()
+    @staticmethod
+    async def _present(instance: Instance) -> list[Family]:
+        page = await instance.native()
         return [
-            catalog.REQUESTS_RUNNING.one(self._sampler.running, model),
-            catalog.REQUESTS_WAITING.one(page.value("llamacpp:requests_deferred"), model),
+            catalog.REQUESTS_RUNNING.one(instance.running, instance.model),
+            catalog.REQUESTS_WAITING.one(page.value("llamacpp:requests_deferred"), instance.model),
         ]
 
 

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from exporter.collectors.children import Children
 from exporter.config import Config
-from exporter.llama.outcomes import Outcomes
-from exporter.llama.sampler import Sampler
-from exporter.llama.server import LlamaServer
+from exporter.llama.models import Models
 from exporter.logs.stream import LogStream
 from exporter.supervisor.snapshot import Snapshot
 
@@ -18,20 +17,25 @@ class Sources:
 
     config: Config
     snapshot: Callable[[], Snapshot]
-    ready: Callable[[], bool]
-    server: LlamaServer
-    sampler: Sampler
-    outcomes: Outcomes | None
+    models: Models
     log: LogStream
     reloaded: Callable[[], tuple[bool, float]]
+    children: Children
 
     def processes(self) -> dict[str, int]:
-        """PID of llama-server by model; the model is "" until the server has told it."""
+        """PIDs of llama-server's processes by model; "" is a router, or a server that has not told its model yet."""
         pid = self.snapshot().pid
-        facts = self.server.facts
-        return {} if pid is None else {facts.model if facts else "": pid}
+        if pid is None:
+            return {}
+        facts = self.models.server.facts
+        processes = {facts.model if facts else "": pid}
+        ports = {instance.child: model for model, instance in self.models.instances.items() if instance.child}
+        if ports:
+            processes |= {ports[port]: child for port, child in self.children.by_port(pid, frozenset(ports)).items()}
+        return processes
 
     def model_files(self) -> list[Path]:
         """Files of the models that run."""
-        facts = self.server.facts
-        return [Path(self.config.server.cwd or ".", facts.file)] if facts and facts.file else []
+        folder = self.config.server.cwd or "."
+        facts = [instance.facts for instance in self.models.instances.values()]
+        return [Path(folder, each.file) for each in facts if each.file]

@@ -11,6 +11,7 @@ from exporter.config import document
 from exporter.config.errors import ConfigError, ConfigErrors, unknown_key
 from exporter.config.tree import Config
 from exporter.config.values import Plain, convert
+from exporter.llama.histogram import BUCKETS
 
 PREFIX = "LLAMA_EXPORTER_"
 FLAGS = {
@@ -141,6 +142,9 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[ConfigError]:
         yield ConfigError("", "server.command", "replaces server.binary: give one of them")
     if values.get("server.command") == ():
         yield ConfigError("", "server.command", "is empty")
+    for name in values.get("metrics.buckets", {}):
+        if name not in BUCKETS:
+            yield ConfigError("", f"metrics.buckets.{name}", unknown_key(name, BUCKETS))
     restart = Config().server.restart
     initial = values.get("server.restart.initial_backoff", restart.initial_backoff)
     if initial > (longest := values.get("server.restart.max_backoff", restart.max_backoff)):

@@ -15,6 +15,8 @@ Address = Annotated[str, "address"]
 """HOST:PORT to listen on."""
 Url = Annotated[str, "url"]
 """http://HOST:PORT without a path."""
+Buckets = Annotated[tuple[float, ...], "buckets"]
+"""Upper bounds of buckets, rising; +Inf is added."""
 FilePath = Annotated[str, "path"]
 """A path; in a configuration file relative to the file's folder."""
 
@@ -83,6 +85,8 @@ class Metrics(msgspec.Struct, frozen=True):
     share_within: Duration = 1.0
     scrape_timeout: Duration = 5.0
     collectors: Collectors = Collectors()
+    buckets: dict[str, Buckets] = {}
+    """Bounds of a histogram's buckets by its name."""
 
 
 class Logs(msgspec.Struct, frozen=True):

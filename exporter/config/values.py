@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
@@ -108,6 +109,13 @@ def number(text: str) -> float:
     return float(text)
 
 
+def buckets(bounds: tuple[float, ...]) -> tuple[float, ...]:
+    """Upper bounds of a histogram's buckets, checked: some, above 0 and rising."""
+    if not bounds or bounds[0] <= 0 or any(later <= earlier for earlier, later in pairwise(bounds)):
+        raise ValueError("has to be a list of numbers above 0, each larger than the one before")
+    return bounds
+
+
 NAMED: dict[str, Callable[[str], Any]] = {
     "duration": duration,
     "size": size,
@@ -124,7 +132,8 @@ def convert(plain: Plain, kind: Any) -> Any:
     """`plain` as a value of the annotation `kind`. Raise `ValueError` that says what was expected and found."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return NAMED[kind.__metadata__[0]](_text(plain))
+        (name,) = kind.__metadata__
+        return buckets(convert(plain, arguments[0])) if name == "buckets" else NAMED[name](_text(plain))
     if origin is Literal:
         text = _text(plain)
         if text not in arguments:

@@ -1,5 +1,6 @@
 """llama-server's HTTP interface, as far as it is safe to ask: nothing here loads or wakes a model but `slots`."""
 
+from collections.abc import AsyncIterator, Mapping
 from enum import Enum
 from http import HTTPStatus
 from typing import Any, Self
@@ -27,17 +28,29 @@ class UpstreamError(Exception):
     """llama-server did not give a usable answer; the message says to what, and what it gave instead."""
 
 
-class LlamaClient:
-    """One server at `base_url` (http://host:port). `api_key` is sent as a bearer token and never shown."""
+class NoEventsError(UpstreamError):
+    """The build has no such stream of events."""
 
-    def __init__(self, base_url: str, *, timeout: float, api_key: str | None = None) -> None:
+
+class LlamaClient:
+    """One server at `base_url` (http://host:port). `api_key` is sent as a bearer token and never shown.
+
+    `query` is added to every path but `/health`: it names the model where a router passes questions on.
+    """
+
+    def __init__(
+        self, base_url: str, *, timeout: float, api_key: str | None = None, query: Mapping[str, str] | None = None
+    ) -> None:
         self.base_url = base_url.rstrip("/")
+        self._timeout = timeout
+        self._api_key = api_key
+        self._query = query
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._session = aiohttp.ClientSession(
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=timeout),
-            # llama-server has a few HTTP threads: two kept-open connections are our share.
-            connector=aiohttp.TCPConnector(limit=2, keepalive_timeout=30),
+            # llama-server has a few HTTP threads: two kept-open connections are our share, and one for events.
+            connector=aiohttp.TCPConnector(limit=3, keepalive_timeout=30),
             trust_env=False,
         )
 
@@ -50,6 +63,10 @@ class LlamaClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
+
+    def beside(self, base_url: str | None = None, query: Mapping[str, str] | None = None) -> "LlamaClient":
+        """A client of another server with the same key and patience, or of this one with another `query`."""
+        return LlamaClient(base_url or self.base_url, timeout=self._timeout, api_key=self._api_key, query=query)
 
     async def health(self) -> Health:
         """Ask `/health`, which is public even with an API key."""
@@ -66,7 +83,9 @@ class LlamaClient:
     async def get(self, path: str) -> bytes:
         """The body of a 200 answer. Raise `UpstreamError` for everything else, an endless answer included."""
         try:
-            async with self._session.get(f"{self.base_url}{path}", allow_redirects=False) as response:
+            async with self._session.get(
+                f"{self.base_url}{path}", params=self._query, allow_redirects=False
+            ) as response:
                 if response.status != HTTPStatus.OK:
                     raise UpstreamError(
                         f"GET {path} answered {response.status} {_hint(path, response.status)}".rstrip()
@@ -81,6 +100,26 @@ class LlamaClient:
             raise UpstreamError(f"GET {path} was not answered in time") from None
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamError(f"GET {path} failed: {error}") from None
+
+    async def events(self, path: str) -> AsyncIterator[Any]:
+        """None when the stream begins, then the data of server-sent events, decoded; what is no JSON is passed over.
+
+        Raise `NoEventsError` when there is no such stream, `UpstreamError` when the connection breaks.
+        """
+        patience = aiohttp.ClientTimeout(total=None, connect=self._timeout)
+        try:
+            async with self._session.get(f"{self.base_url}{path}", timeout=patience, allow_redirects=False) as response:
+                if response.status != HTTPStatus.OK:
+                    raise NoEventsError(f"GET {path} answered {response.status}")
+                yield None
+                async for line in response.content:
+                    if line.startswith(b"data:"):
+                        try:
+                            yield msgspec.json.decode(line[5:])
+                        except msgspec.DecodeError:
+                            continue
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise UpstreamError(f"GET {path} broke off: {error}") from None
 
     async def get_json(self, path: str) -> Any:
         """As `get`, decoded. Raise `UpstreamError` when it is not JSON."""

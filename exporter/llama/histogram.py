@@ -18,6 +18,14 @@ DURATION = (
     *(120.0, 240.0, 480.0, 960.0, 1920.0, 7680.0),
 )
 TOKENS = (*(float(step * 10**power) for power in range(6) for step in (1, 2, 5)), 1e6)
+BUCKETS: dict[str, tuple[float, ...]] = {
+    "llama_time_to_first_token_seconds": FIRST_TOKEN,
+    "llama_time_per_output_token_seconds": PER_TOKEN,
+    "llama_request_duration_seconds": DURATION,
+    "llama_request_prompt_tokens": TOKENS,
+    "llama_request_generation_tokens": TOKENS,
+}
+"""The usual bounds by the metric's name."""
 
 
 class Histogram:

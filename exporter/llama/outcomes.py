@@ -1,5 +1,7 @@
 """How requests ended and how long they took, counted since the exporter started."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import get_args
 
 from exporter.llama import histogram
@@ -8,15 +10,24 @@ from exporter.logs.requests import Finished, Outcome
 
 
 class Outcomes:
-    """Counts and histograms of the ended requests of one model."""
+    """Counts and histograms of the ended requests of one model.
 
-    def __init__(self) -> None:
+    `buckets` are bounds by the metric's name, where they are not the usual ones.
+    """
+
+    def __init__(self, buckets: Mapping[str, Sequence[float]] = MappingProxyType({})) -> None:
+        bounds = {**histogram.BUCKETS, **buckets}
         self.counts: dict[str, int] = dict.fromkeys(get_args(Outcome), 0)
-        self.first_token = Histogram(histogram.FIRST_TOKEN)
-        self.per_token = Histogram(histogram.PER_TOKEN)
-        self.duration = Histogram(histogram.DURATION)
-        self.prompt_tokens = Histogram(histogram.TOKENS)
-        self.generation_tokens = Histogram(histogram.TOKENS)
+        self.first_token = Histogram(bounds["llama_time_to_first_token_seconds"])
+        self.per_token = Histogram(bounds["llama_time_per_output_token_seconds"])
+        self.duration = Histogram(bounds["llama_request_duration_seconds"])
+        self.prompt_tokens = Histogram(bounds["llama_request_prompt_tokens"])
+        self.generation_tokens = Histogram(bounds["llama_request_generation_tokens"])
+
+    @property
+    def any(self) -> bool:
+        """True when a request has ended."""
+        return any(self.counts.values())
 
     def take(self, request: Finished) -> None:
         """Count one. Times and sizes only where the log tells them: a cancelled request has an outcome and no more."""

@@ -9,6 +9,9 @@ from exporter.llama import exposition, slots
 from exporter.llama.client import LlamaClient, UpstreamError
 from exporter.llama.tokens import Tokens
 
+LARGE = 256 * 1024
+"""Characters of a page above which it is read beside the event loop: a second for ten million of them."""
+
 
 class Facts(NamedTuple):
     """What does not change while a server runs. Size in bytes; contexts in tokens, `context` of all slots together."""
@@ -23,6 +26,11 @@ class Facts(NamedTuple):
     context: int | None = None
     train_context: int | None = None
     slots: int | None = None
+
+    @property
+    def slot_context(self) -> int | None:
+        """Tokens of the context that one slot has."""
+        return self.context // self.slots if self.context and self.slots else None
 
 
 class NativePage(NamedTuple):
@@ -45,19 +53,32 @@ class NativePage(NamedTuple):
             "llamacpp:prompt_tokens_total",
             "llamacpp:prompt_tokens_cached_total",
             "llamacpp:tokens_predicted_total",
+            "llamacpp:spec_decode_num_draft_tokens_total",
+            "llamacpp:spec_decode_num_accepted_tokens_total",
         )
         return Tokens(*(int(self.value(name) or 0) for name in names))
+
+    @property
+    def harmless(self) -> bool:
+        """True when the build answers this page without waking the model or keeping it awake.
+
+        That came in late August 2026 (llama.cpp #27376); builds tell no usable number, but the count of cached prompt
+        tokens is as young.
+        """
+        return self.value("llamacpp:prompt_tokens_cached_total") is not None
 
 
 class LlamaServer:
     """Asks one server, and remembers for `share_within` seconds what it answered, so that two scrapers share an answer.
 
-    `mode` is what to call it: single or attached (a router says of itself that it is one).
+    `mode` is what to call it: single or attached (a router says of itself that it is one). `model` is the name of the
+    one to ask for where a router answers for several.
     """
 
-    def __init__(self, client: LlamaClient, *, mode: str, share_within: float) -> None:
+    def __init__(self, client: LlamaClient, *, mode: str, share_within: float, model: str | None = None) -> None:
         self._client = client
         self._mode = mode
+        self._model = model
         self.share_within = share_within
         self._native: asyncio.Task[NativePage] | None = None
         self._native_at = float("-inf")
@@ -70,8 +91,17 @@ class LlamaServer:
             if self.facts is None:
                 props = await self._client.get_json("/props")
                 models = await self._client.get_json("/v1/models")
-                self.facts = read_facts(props, models, self._mode)
+                self.facts = read_facts(props, models, self._mode, self._model)
             return self.facts
+
+    async def asleep(self) -> bool:
+        """Has it given up its memory until the next request? Builds that can't sleep say nothing of it."""
+        return bool((await self._client.get_json("/props")).get("is_sleeping"))
+
+    async def names(self) -> set[str]:
+        """All names that its models go by."""
+        entries = (await self._client.get_json("/v1/models")).get("data", [])
+        return {name for entry in entries for name in (entry.get("id"), *entry.get("aliases", ())) if name}
 
     def forget(self) -> None:
         """It is gone: what comes next may be another."""
@@ -96,23 +126,29 @@ class LlamaServer:
 
     async def _fetch_native(self) -> NativePage:
         body = await self._client.get("/metrics")
-        families, bad = exposition.read(body.decode("utf-8", "replace"))
+        text = body.decode("utf-8", "replace")
+        families, bad = await asyncio.to_thread(exposition.read, text) if len(text) > LARGE else exposition.read(text)
         if not families and bad:
             raise UpstreamError(f"GET /metrics answered {len(body)} bytes that are no metrics")
         return NativePage(families, bad)
 
 
-def read_facts(props: Any, models: Any, mode: str) -> Facts:
-    """Facts from decoded `/props` and `/v1/models`. Raise `UpstreamError` when they are not llama-server's."""
+def read_facts(props: Any, models: Any, mode: str, model: str | None = None) -> Facts:
+    """Facts from decoded `/props` and `/v1/models`. Raise `UpstreamError` when they are not llama-server's.
+
+    A list of several models has to have `model`, which is its name then; the only one of a list may call itself
+    otherwise.
+    """
     try:
         if props.get("role") == "router":
             return Facts("", str(props.get("build_info", "")), "router")
-        entry = models["data"][0]
+        entries = models["data"]
+        entry = entries[0] if len(entries) == 1 else next(entry for entry in entries if entry["id"] == model)
         meta = entry.get("meta") or {}
         slot_count = props.get("total_slots")
         per_slot = props.get("default_generation_settings", {}).get("n_ctx")
         return Facts(
-            model=str(entry["id"]),
+            model=model or str(entry["id"]),
             build=str(props.get("build_info", "")),
             mode=mode,
             file=props.get("model_path"),
@@ -123,5 +159,5 @@ def read_facts(props: Any, models: Any, mode: str) -> Facts:
             train_context=meta.get("n_ctx_train"),
             slots=slot_count,
         )
-    except (AttributeError, KeyError, IndexError, TypeError) as error:
+    except (AttributeError, KeyError, IndexError, TypeError, StopIteration) as error:
         raise UpstreamError(f"/props and /v1/models are not llama-server's: {error!r}") from None

@@ -4,7 +4,11 @@ from typing import Any, NamedTuple
 
 
 class Slot(NamedTuple):
-    """One slot that processes a request. Prompt counts are None in builds that do not tell them (before late 2026)."""
+    """One slot that processes a request.
+
+    Tokens: `held` are those of its context that it has filled, prompt and generation. Prompt counts and `held` are None
+    in builds that do not tell them (before late 2026).
+    """
 
     slot: int
     task: int
@@ -12,7 +16,7 @@ class Slot(NamedTuple):
     generated: int
     prompt_processed: int | None
     prompt_cached: int | None
-    prompt_size: int | None
+    held: int | None
 
 
 def read(answer: Any) -> list[Slot]:

@@ -1,6 +1,7 @@
 """Counts of tokens, and how fast they grow."""
 
 from collections import deque
+from operator import add, sub
 from typing import NamedTuple
 
 PAUSE = 1.5
@@ -8,15 +9,25 @@ PAUSE = 1.5
 
 
 class Tokens(NamedTuple):
-    """Tokens of one request or of many: prompt tokens processed, prompt tokens found in the cache, tokens generated."""
+    """Tokens of one request or of many.
+
+    Prompt tokens processed, prompt tokens found in the cache, tokens generated; and of speculative decoding the tokens
+    that were drafted and those of them that were accepted (which are among the generated ones).
+    """
 
     prompt: int = 0
     cached: int = 0
     generated: int = 0
+    drafted: int = 0
+    accepted: int = 0
 
     def plus(self, other: "Tokens") -> "Tokens":
         """The sum, part by part."""
-        return Tokens(self.prompt + other.prompt, self.cached + other.cached, self.generated + other.generated)
+        return Tokens(*map(add, self, other))
+
+    def minus(self, other: "Tokens") -> "Tokens":
+        """The difference, part by part."""
+        return Tokens(*map(sub, self, other))
 
     def at_least(self, other: "Tokens") -> "Tokens":
         """The larger of both, part by part: what was once shown is not taken back."""

@@ -63,7 +63,7 @@ BODIES = (
 )
 TIMING = Pattern(
     "bare timing",
-    re.compile(r" *(?:prompt eval|eval|total) time ="),
+    re.compile(r" *(?:(?:prompt eval|eval|total) time|draft acceptance(?: rate)?) ="),
     "prompt eval time =       0.49 ms /    13 tokens (    0.04 ms per token, 26476.58 tokens per second)",
 )
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

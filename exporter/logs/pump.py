@@ -48,6 +48,11 @@ class Pump:
             if not self._read():
                 self._finish()
 
+    def catch_up(self) -> None:
+        """Read now what is in the pipe now."""
+        while not self._ended.is_set() and self._read():
+            continue
+
     def _readable(self) -> None:
         self._read()
 

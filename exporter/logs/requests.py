@@ -17,19 +17,21 @@ class Launched(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """So many prompt tokens are processed, and so many were found in the cache."""
+    """So many prompt tokens are processed, so many were found in the cache; `ratio` (0 to 1) of the prompt is done."""
 
     child: int | None
     task: int
     prompt_tokens: int
     cached_tokens: int
+    ratio: float | None = None
 
 
 class Finished(NamedTuple):
     """A request ended. Token counts and seconds are None where the log does not say them (a cancelled request).
 
     `prompt_tokens` were processed, `cached_tokens` were not, having been found in the slot's cache: the sum is what the
-    API calls `usage.prompt_tokens`.
+    API calls `usage.prompt_tokens`. Of `draft_tokens` that speculative decoding drafted, `draft_accepted` were kept;
+    both are None where nothing was drafted.
     """
 
     child: int | None
@@ -40,17 +42,21 @@ class Finished(NamedTuple):
     generation_tokens: int | None = None
     prompt_seconds: float | None = None
     generation_seconds: float | None = None
+    draft_tokens: int | None = None
+    draft_accepted: int | None = None
 
 
 RequestEvent = Launched | Progress | Finished
 
 PROMPT = re.compile(r"prompt eval time = +([\d.]+) ms / +(\d+) tokens")
 GENERATION = re.compile(r"eval time = +([\d.]+) ms / +(\d+) tokens")
+DRAFT = re.compile(r"draft acceptance(?: rate)? = +\S+ +\( *(\d+) accepted / *(\d+) generated\)")
 RELEASE = re.compile(r"stop processing: (?:n_past|n_tokens) = (\d+), truncated = (\d)")
 PROMPT_SIZE = re.compile(r"new prompt, .*(?:n_prompt_tokens|task\.n_tokens) = (\d+)")
 CACHE_KEPT = re.compile(r"(?:kv cache rm|memory_seq_rm) \[(\d+), end\)")
 PROMPT_DONE = re.compile(
     r"prompt (?:done|processing done|processing progress|processing), (?:n_past|n_tokens) = +(\d+)"
+    r"(?:.*\bprogress = ([\d.]+))?"
 )
 CANCEL_TASK = re.compile(r"cancel task, id_task = (\d+)")
 ERROR_TASK = re.compile(r"task id = (\d+), error:")
@@ -64,6 +70,7 @@ class _Request:
         self.cached: int | None = None
         self.prompt: tuple[int, float] | None = None
         self.generation: tuple[int, float] | None = None
+        self.draft: tuple[int, int] | None = None
         self.held: int | None = None
         self.truncated = False
         self.failed = False
@@ -75,14 +82,16 @@ class _Request:
             self.prompt = int(found[2]), float(found[1]) / 1e3
         if found := GENERATION.search(text.replace("prompt eval time", "")):
             self.generation = int(found[2]), float(found[1]) / 1e3
+        if found := DRAFT.search(text):
+            self.draft = int(found[2]), int(found[1])
 
 
 class RequestTracker:
     """Follows the requests in one stream, router children included. Feed it every record in order.
 
     In old builds the timing lines come behind the release, in later ones before it. A cancelled request has none, and
-    neither has an embedding, which nobody cancels. So a
-    release without timings is settled by the writer's next record, or by `settle` when there is no next one.
+    neither has an embedding, which nobody cancels. So a release without timings, and one whose timings follow, is
+    settled by the writer's next record about something else, or by `settle` when there is no next one.
     """
 
     def __init__(self) -> None:
@@ -127,8 +136,6 @@ class RequestTracker:
         text = record.message
         if timing:
             request.take_timings(text)
-            if self._released.get(child) == task and request.generation:
-                yield self._end(child, task)
         elif found := RELEASE.search(text):
             request.held, request.truncated = int(found[1]), found[2] == "1"
             self._released[child] = task
@@ -140,7 +147,7 @@ class RequestTracker:
             request.cached = int(found[1])
         elif found := PROMPT_DONE.search(text):
             cached = request.cached or 0
-            yield Progress(child, task, max(0, int(found[1]) - cached), cached)
+            yield Progress(child, task, max(0, int(found[1]) - cached), cached, float(found[2]) if found[2] else None)
 
     def _end(self, child: int | None, task: int) -> Finished:
         self._released.pop(child, None)
@@ -161,6 +168,7 @@ class RequestTracker:
             request.generation[0],
             request.prompt[1],
             request.generation[1],
+            *(request.draft or (None, None)),
         )
 
     @staticmethod

@@ -5,11 +5,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from exporter.logs import router
 from exporter.logs.assembler import Assembler
 from exporter.logs.privacy import withhold
 from exporter.logs.pump import Pump
 from exporter.logs.record import LEVELS, Level, Record, encode, timestamp
 from exporter.logs.requests import Finished, RequestEvent, RequestTracker
+from exporter.logs.router import Ended, Spawned
 from exporter.logs.sink import Sink
 
 DRAIN_TIMEOUT = 2.0
@@ -20,8 +22,8 @@ STREAMS = ("stdout", "stderr", "exporter")
 class LogStream:
     """Counts records, ships those of at least `level`, and tells of requests.
 
-    `on_request` hears what requests do. `model_of` names the model of a router's child by its port, and for None that
-    of a server without children.
+    `on_request` hears what requests do, `on_router` what becomes of a router's children. `model_of` names the model of
+    a router's child by its port, and for None that of a server without children.
     """
 
     def __init__(self, sink: Sink, level: Level) -> None:
@@ -33,6 +35,7 @@ class LogStream:
         self._ended_bytes = 0
         self._pumps: list[Pump] = []
         self.on_request: Callable[[RequestEvent], None] = lambda _: None
+        self.on_router: Callable[[Spawned | Ended], None] = lambda _: None
         self.model_of: Callable[[int | None], str | None] = lambda _: None
 
     def set_level(self, level: Level) -> None:
@@ -60,14 +63,16 @@ class LogStream:
         if record.level in self._shipped:
             self._sink.write(encode(record))
 
-    def event(self, name: str, message: str, *, level: Level = "info", **fields: object) -> None:
-        """Add a lifecycle event of the exporter."""
+    def event(
+        self, name: str, message: str, *, level: Level = "info", model: str | None = None, **fields: object
+    ) -> None:
+        """Add a lifecycle event of the exporter, about `model` or the only one."""
         self.add(
             Record(
                 time=timestamp(time.time()),
                 level=level,
                 source="exporter",
-                model=self.model_of(None),
+                model=model or self.model_of(None),
                 event=name,
                 message=message,
                 fields=fields,
@@ -94,7 +99,8 @@ class LogStream:
 
     def _pump(self, fd: int, stream: str) -> Pump:
         """Each pipe is a stream of its own: what continues a record, or settles a request, came by the same one."""
-        assembler = Assembler(lambda: timestamp(time.time()), self.model_of)
+        model_of = self._model_of if stream == "stdout" else self.model_of
+        assembler = Assembler(lambda: timestamp(time.time()), model_of)
         requests = RequestTracker()
 
         def take(records: list[tuple[int | None, Record]]) -> None:
@@ -102,6 +108,8 @@ class LogStream:
             for child, record in records:
                 record.message = withhold(record.message)
                 self._recent.append(record.message)
+                if child is None and (event := router.read(record)) is not None:
+                    self.on_router(event)
                 self.add(record, stream)
                 self._tell(requests.feed(child, record))
 
@@ -110,6 +118,15 @@ class LogStream:
             self._tell(requests.settle())
 
         return Pump(fd, lambda lines: take(assembler.feed(lines)), idle)
+
+    def _model_of(self, child: int | None) -> str | None:
+        """The model of a child. Its first line can overtake the router's, which names it on the other pipe."""
+        model = self.model_of(child)
+        if model is None and child is not None:
+            for pump in self._pumps[1:]:
+                pump.catch_up()
+            model = self.model_of(child)
+        return model
 
     def _tell(self, events: Iterable[RequestEvent]) -> None:
         for event in events:

@@ -9,8 +9,7 @@ import msgspec
 from aiohttp import web
 
 import exporter
-from exporter.llama.sampler import Sampler
-from exporter.llama.server import LlamaServer
+from exporter.llama.models import Models
 from exporter.supervisor.snapshot import Snapshot
 from exporter.supervisor.states import State
 
@@ -27,11 +26,10 @@ PAGE = """<!doctype html>
 
 @dataclass(frozen=True, slots=True)
 class StatusHandler:
-    """Reads the snapshot and what the server said of itself; `url` is where llama-server answers."""
+    """Reads the snapshot and what is known of the models; `url` is where llama-server answers."""
 
     snapshot: Callable[[], Snapshot]
-    server: LlamaServer
-    sampler: Sampler
+    models: Models
     url: Callable[[], str]
 
     async def status(self, _: web.Request) -> web.Response:
@@ -58,10 +56,12 @@ class StatusHandler:
         return web.Response(text=f"llama-server is {state}.\n", status=200 if state is State.READY else 503)
 
     def _status(self) -> dict[str, object]:
-        snapshot, facts = self.snapshot(), self.server.facts
+        snapshot, facts = self.snapshot(), self.models.server.facts
         up = snapshot.state is State.READY
         last = snapshot.last_exit
-        prompt, generation = self.sampler.rate.per_second(time.monotonic())
+        now = time.monotonic()
+        rates = [instance.account.rate.per_second(now) for instance in self.models.instances.values()]
+        prompt, generation = (sum(rate[phase] for rate in rates) for phase in (0, 1))
         return {
             "state": snapshot.state,
             "desired": "running" if snapshot.desired else "stopped",
@@ -80,8 +80,12 @@ class StatusHandler:
             },
             "build": facts.build if up and facts else None,
             "mode": facts.mode if up and facts else None,
-            "models": [{"id": facts.model, "state": "loaded"}] if up and facts and facts.model else [],
+            "models": [
+                {"id": entry.name, "state": entry.state}
+                for entry in self.models.roster.entries.values()
+                if entry.state is not None
+            ],
             "tokens_per_second": {"prompt": round(prompt, 3), "generation": round(generation, 3)} if up else None,
-            "requests_running": self.sampler.usage.running if up else None,
+            "requests_running": self.models.running if up else None,
             "versions": {"exporter": exporter.__version__},
         }

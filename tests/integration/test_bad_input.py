@@ -86,7 +86,7 @@ async def test_whatever_metrics_answers_the_page_parses(native: str, tmp_path: P
         names = {name for name in samples if name.startswith("llamacpp:")}
         if native == "mixed":
             assert names == {"llamacpp:n_decode_total{model=fake}", "llamacpp:fine{model=fake}"}
-            assert samples["llama_exporter_native_bad_lines"] == 2
+            assert samples["llama_exporter_native_bad_lines{model=fake}"] == 2
         elif native == "big":
             assert len(names) == 100_000
         else:

@@ -199,7 +199,8 @@ async def test_when_it_is_down_its_series_are_gone_and_the_host_stays(
         assert samples["llama_server_up"] == 0
         assert samples["llama_server_state{state=failed}"] == 1
         gone = ("llamacpp:", "llama_server_process_", "llama_tokens_per_second", "llama_model_", "llama_server_info")
-        assert [name for name in samples if name.startswith(gone)] == []
+        left = {name for name in samples if name.startswith(gone)}
+        assert left == {f"llama_model_loads_total{{model=tiny}}{{result={how}}}" for how in ("loaded", "failed")}
         assert samples["llama_host_cpus"] >= 1
         assert (await it.get("/-/ready"))[0] == 503
         assert (await it.get("/-/healthy"))[0] == 200

@@ -2,57 +2,94 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.llama.counted import CountedUsage
 from exporter.llama.slots import Slot
 from exporter.llama.tokens import Rate, Tokens
-from exporter.llama.usage import CountedUsage, LoggedUsage
+from exporter.llama.usage import LoggedUsage
+from exporter.logs.requests import Finished, Launched, Progress
 
 
 def slot(task: int, generated: int, prompt: int | None = None) -> Slot:
     return Slot(0, task, 2048, generated, prompt, None, None)
 
 
+def finished(task: int, prompt: int | None = None, cached: int | None = None, made: int | None = None) -> Finished:
+    return Finished(None, task, "completed", prompt, cached, made)
+
+
 def test_running_requests_count_as_they_are_made_and_once() -> None:
     usage = LoggedUsage()
-    usage.launched(1)
-    usage.seen([slot(1, 10, 5)])
+    usage.take(Launched(None, 1))
+    usage.seen(None, [slot(1, 10, 5)])
     assert usage.totals == Tokens(5, 0, 10)
-    usage.finished(1, 5, 2, 17)
+    usage.take(finished(1, 5, 2, 17))
     assert usage.totals == Tokens(5, 2, 17)
-    usage.seen([slot(1, 12, 5)])  # an answer of /slots that was overtaken by the log
+    usage.seen(None, [slot(1, 12, 5)])  # an answer of /slots that was overtaken by the log
     assert usage.totals == Tokens(5, 2, 17)
     assert usage.running == 0
 
 
 def test_a_cancelled_request_keeps_what_was_last_seen() -> None:
     usage = LoggedUsage()
-    usage.launched(1)
-    usage.seen([slot(1, 40, 5)])
-    usage.finished(1, None, None, None)
+    usage.take(Launched(None, 1))
+    usage.seen(None, [slot(1, 40, 5)])
+    usage.take(Finished(None, 1, "cancelled"))
     assert usage.totals == Tokens(5, 0, 40)
 
 
-def test_a_request_whose_end_was_not_logged_ends_when_slots_do_not_show_it_and_only_once() -> None:
+def test_a_request_whose_end_was_not_logged_ends_when_slots_do_not_show_it_and_a_late_line_corrects_it() -> None:
     usage = LoggedUsage()
-    usage.launched(1)
-    usage.seen([slot(1, 40, 5)])
+    usage.take(Launched(None, 1))
+    usage.seen(None, [slot(1, 40, 5)])
     for _ in range(3):
-        usage.seen([])
+        usage.seen(None, [])
         assert usage.running == 1
-    usage.seen([])
+    usage.seen(None, [])
     assert usage.running == 0
-    usage.finished(1, 5, 0, 50)  # the line came late after all
     assert usage.totals == Tokens(5, 0, 40)
+    usage.take(finished(1, 5, 0, 50))
+    usage.take(finished(1, 5, 0, 50))
+    assert usage.totals == Tokens(5, 0, 50)
 
 
 def test_the_end_of_the_server_loses_nothing_and_task_ids_may_come_again() -> None:
     usage = LoggedUsage()
-    usage.launched(1)
-    usage.seen([slot(1, 40, 5)])
-    usage.server_gone()
+    usage.take(Launched(None, 1))
+    usage.seen(None, [slot(1, 40, 5)])
+    usage.gone(None)
     assert usage.totals == Tokens(5, 0, 40)
-    usage.launched(1)
-    usage.seen([slot(1, 2, 3)])
+    usage.take(Launched(None, 1))
+    usage.seen(None, [slot(1, 2, 3)])
     assert usage.totals == Tokens(8, 0, 42)
+
+
+def test_two_processes_of_a_model_may_use_the_same_task_ids() -> None:
+    usage = LoggedUsage()
+    for child in (4001, 4002):
+        usage.take(Launched(child, 1))
+        usage.seen(child, [slot(1, 40, 5)])
+    assert usage.running == 2
+    usage.gone(4001)
+    assert (usage.running, usage.runs_in(4001), usage.runs_in(4002)) == (1, False, True)
+    usage.take(Finished(4002, 1, "completed", 5, 0, 60))
+    usage.take(Finished(4001, 1, "completed", 5, 0, 41))  # read after the process had ended
+    assert usage.totals == Tokens(10, 0, 101)
+
+
+def test_drafted_tokens_are_counted_when_the_request_ends() -> None:
+    usage = LoggedUsage()
+    usage.take(Launched(None, 1))
+    usage.take(Finished(None, 1, "completed", 3, 0, 50, 0.1, 0.1, 36, 30))
+    assert usage.totals == Tokens(3, 0, 50, 36, 30)
+
+
+def test_the_progress_of_a_prompt_is_there_until_it_generates() -> None:
+    usage = LoggedUsage()
+    usage.take(Launched(None, 1))
+    usage.take(Progress(None, 1, 500, 20, 0.25))
+    assert (usage.progress, usage.held((None, 1))) == ({(None, 1): 0.25}, 520)
+    usage.seen(None, [slot(1, 1, 2000)])
+    assert usage.progress == {}
 
 
 def test_counters_take_over_from_slots_when_a_request_ends() -> None:
@@ -87,7 +124,7 @@ def test_a_restarted_server_counts_from_nothing() -> None:
     usage = CountedUsage()
     usage.looked(Tokens(0, 0, 0), [])
     usage.looked(Tokens(10, 0, 100), [])
-    usage.server_gone()
+    usage.gone(None)
     usage.looked(Tokens(1, 0, 5), [])
     assert usage.totals == Tokens(11, 0, 105)
 
@@ -111,15 +148,15 @@ def test_totals_never_go_back(steps: list[tuple[str, int, int]]) -> None:
     for what, task, count in steps:
         match what:
             case "launch":
-                usage.launched(task)
+                usage.take(Launched(None, task))
             case "seen":
-                usage.seen([slot(task, count, count)])
+                usage.seen(None, [slot(task, count, count)])
             case "finish":
-                usage.finished(task, count, 0, count)
+                usage.take(finished(task, count, 0, count))
             case "cancel":
-                usage.finished(task, None, None, None)
+                usage.take(finished(task))
             case _:
-                usage.server_gone()
+                usage.gone(None)
         assert usage.totals.at_least(last) == usage.totals
         last = usage.totals
 

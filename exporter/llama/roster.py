@@ -1,0 +1,150 @@
+"""The models that are known, what state each is in, and how its loads went: from `/models` and its events."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class ModelState(StrEnum):
+    """What llama-server calls the state of a model; `failed` is an unloaded one whose last process ended badly."""
+
+    UNLOADED = "unloaded"
+    LOADING = "loading"
+    LOADED = "loaded"
+    SLEEPING = "sleeping"
+    DOWNLOADING = "downloading"
+    FAILED = "failed"
+
+
+IN_MEMORY = frozenset({ModelState.LOADED, ModelState.SLEEPING})
+"""A process runs and has loaded the model, though a sleeping one has given its memory back."""
+LOADS = ("loaded", "failed")
+
+
+class Listed(NamedTuple):
+    """A model in a router's `/models`.
+
+    `port` is that of its child, of the last one where none runs; `sleeps`: the child was told to fall asleep when idle.
+    """
+
+    name: str
+    state: ModelState
+    port: int | None = None
+    exit_code: int | None = None
+    sleeps: bool = False
+
+
+def read_models(answer: Any) -> list[Listed]:
+    """The models of a decoded `/models`. Raise `ValueError` when it is nothing like one."""
+    try:
+        return [_listed(entry["id"], entry["status"]) for entry in answer["data"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a router's list of models: {error!r}") from None
+
+
+def _listed(name: str, status: Any) -> Listed:
+    args = [str(argument) for argument in status.get("args") or ()]
+    port = args[args.index("--port") + 1] if "--port" in args[:-1] else "0"
+    return Listed(
+        str(name),
+        state_of(status["value"], status.get("exit_code"), failed=bool(status.get("failed"))),
+        int(port) if port.isdecimal() and port != "0" else None,
+        status.get("exit_code"),
+        "--sleep-idle-seconds" in args,
+    )
+
+
+def state_of(value: str, exit_code: int | None, *, failed: bool = False) -> ModelState:
+    """A state from llama-server's words. One that is not known yet is something on the way to being loaded."""
+    if value == ModelState.UNLOADED:
+        return ModelState.FAILED if failed or exit_code else ModelState.UNLOADED
+    try:
+        return ModelState(value)
+    except ValueError:
+        return ModelState.LOADING
+
+
+@dataclass(slots=True)
+class Entry:
+    """One model. `state` is None while there is no server to know it. `loading_since` is monotonic."""
+
+    name: str
+    state: ModelState | None = None
+    port: int | None = None
+    exit_code: int | None = None
+    sleeps: bool = False
+    waking: bool = False
+    """It loads what it gave back to sleep; the process is the same, so that is no load."""
+    loading_since: float | None = None
+    load_seconds: float | None = None
+    loads: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LOADS, 0))
+
+
+Observer = Callable[[Entry, ModelState | None], None]
+"""Told of every change of state: the entry as it is now, and the state before."""
+
+
+class Roster:
+    """Writes down what it is told, counts loads, and tells `observe` of changes.
+
+    Loads and their counts stay when a model is deleted or the server ends. A list is a picture that may have missed
+    something: another port than before means that another process was started in between.
+    """
+
+    def __init__(self, observe: Observer) -> None:
+        self._observe = observe
+        self.entries: dict[str, Entry] = {}
+
+    def listed(self, models: Iterable[Listed], now: float) -> None:
+        """Take the list of all models that there are, at monotonic time `now`."""
+        present = {model.name: model for model in models}
+        for name, entry in list(self.entries.items()):
+            if name not in present and entry.state is not None:
+                self._enter(entry, None, now)
+        for model in present.values():
+            entry = self.entries.setdefault(model.name, Entry(model.name))
+            other = None not in (entry.port, model.port) and entry.port != model.port
+            if other and model.state in (*IN_MEMORY, ModelState.FAILED) and entry.state is not ModelState.LOADING:
+                self._enter(entry, ModelState.LOADING, now, unseen=True)
+            entry.port, entry.sleeps = model.port, model.sleeps
+            self._enter(entry, model.state, now, model.exit_code)
+
+    def changed(self, name: str, state: ModelState, now: float, exit_code: int | None = None) -> None:
+        """An event told that the model is in this state now."""
+        entry = self.entries.setdefault(name, Entry(name))
+        if state is ModelState.LOADING and entry.state not in (ModelState.LOADING, ModelState.SLEEPING):
+            entry.port = None  # the list will tell the new one
+        self._enter(entry, state, now, exit_code)
+
+    def gone(self, now: float) -> None:
+        """There is no server to know the states."""
+        for entry in self.entries.values():
+            entry.port = None
+            if entry.state is not None:
+                self._enter(entry, None, now)
+
+    def _enter(
+        self, entry: Entry, state: ModelState | None, now: float, exit_code: int | None = None, *, unseen: bool = False
+    ) -> None:
+        before = entry.state
+        if state is before:
+            return
+        entry.state = state
+        woken, entry.waking = entry.waking, state is ModelState.LOADING and before is ModelState.SLEEPING
+        if state is ModelState.LOADING:
+            entry.loading_since = None if unseen else now
+        elif state in IN_MEMORY and before not in IN_MEMORY and not woken:
+            entry.exit_code = None
+            if before is not None:
+                entry.loads["loaded"] += 1
+            entry.load_seconds = now - entry.loading_since if entry.loading_since is not None else None
+            entry.loading_since = None
+        elif state is ModelState.FAILED:
+            entry.exit_code = exit_code
+            entry.loading_since = None
+            # Out of memory it had been loaded: that is a crash, and no load that failed.
+            if before not in (None, *IN_MEMORY) and not woken:
+                entry.loads["failed"] += 1
+        if not unseen:
+            self._observe(entry, before)
