@@ -64,8 +64,11 @@ class Rate:
         """Prompt and generation tokens a second; zeros before two looks."""
         if not self._samples:
             return 0.0, 0.0
+        busy = self._busy_since is not None and now - self._busy_last <= PAUSE
+        if busy:
+            now = self._samples[-1][0]  # what has been made since the last look is not known yet, and is not zero
         begin = now - self.window
-        if self._busy_since is not None and now - self._busy_last <= PAUSE:
+        if busy and self._busy_since is not None:
             begin = max(begin, min(self._busy_since, now - 1.0))
         begin = max(begin, self._samples[0][0])
         span = now - begin

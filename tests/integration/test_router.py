@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.conftest import servers
+from tests.integration.conftest import executables
 from tests.integration.program import Program, exporter
 from tests.support import eventually, free_port
 
-EXECUTABLES = [command for name, command in servers() if name == "llama-server"]
+EXECUTABLES = executables()
 SLEEP = 3
 
 
