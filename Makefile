@@ -6,7 +6,7 @@ VENV := .venv
 PORT ?= 9842
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check format clean bench
+.PHONY: help demo test check format clean bench docs
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
@@ -24,6 +24,9 @@ check: $(VENV)/test ## run the linters and the type checker
 format: $(VENV)/test ## format the code
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+docs: $(VENV)/test ## write docs/metrics.md anew from the catalog
+	$(VENV)/bin/python -m docs.generate
 
 bench: $(VENV)/test ## measure what a scrape costs
 	$(VENV)/bin/python benchmarks/scrape.py

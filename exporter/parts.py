@@ -78,7 +78,10 @@ class Parts:
         self._config = config
         self._clients = (client, health_client)
         self._llama = LlamaServer(
-            client, mode="attached" if server.attach else "single", share_within=config.metrics.share_within
+            client,
+            mode="attached" if server.attach else "single",
+            share_within=config.metrics.share_within,
+            folder=Path(server.cwd or "."),
         )
         ledger = Ledger(logged=server.attach is None, window=config.metrics.rate_window, buckets=config.metrics.buckets)
         roster = Roster(ModelEvents(log))

@@ -72,8 +72,9 @@ MODEL_EXIT_CODE = Metric(
 MODEL_INFO = Metric(
     "llama_model_info",
     "info",
-    "The loaded model: quantization as llama-server calls it, and the file's name without its folder.",
-    ("model", "quantization", "file"),
+    "The loaded model: architecture as its file says, where that is at hand, quantization as llama-server calls it, "
+    "and the file's name without its folder.",
+    ("model", "architecture", "quantization", "file"),
 )
 MODEL_PARAMETERS = Metric("llama_model_parameters", "gauge", "Number of parameters of the model.", ("model",))
 MODEL_SIZE = Metric(

@@ -59,7 +59,9 @@ class ModelsCollector:
     @staticmethod
     def _facts(running: list[Facts]) -> list[Family]:
         families = [
-            catalog.MODEL_INFO.one(1, facts.model, facts.quantization or "", PurePath(facts.file or "").name)
+            catalog.MODEL_INFO.one(
+                1, facts.model, facts.architecture or "", facts.quantization or "", PurePath(facts.file or "").name
+            )
             for facts in running
         ]
         for facts in running:

@@ -13,7 +13,8 @@ NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\.)*"'
 SAMPLE = re.compile(
     rf"(?P<name>{NAME})[ \t]*(?:\{{[ \t]*(?P<labels>{LABEL}(?:[ \t]*,[ \t]*{LABEL})*)?[ \t]*,?[ \t]*\}})?"
-    r"[ \t]*(?P<value>[^ \t]+)(?:[ \t]+-?\d+)?[ \t]*"
+    r"[ \t]*(?P<value>[^ \t#]+)(?:[ \t]+-?[\d.]+)?"
+    r"(?:[ \t]+# \{.*)?[ \t]*"  # an exemplar, which OpenMetrics has
 )
 LABEL_PAIR = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\.)*)"')
 COMMENT = re.compile(rf"#[ \t]*(?P<what>HELP|TYPE)[ \t]+(?P<name>{NAME})(?:[ \t]+(?P<text>.*))?")
@@ -24,6 +25,11 @@ KINDS: dict[str, Kind] = {
     "histogram": "histogram",
     "summary": "summary",
     "untyped": "unknown",
+    # OpenMetrics:
+    "unknown": "unknown",
+    "info": "unknown",
+    "stateset": "unknown",
+    "gaugehistogram": "unknown",
 }
 SUFFIXES: dict[Kind, tuple[str, ...]] = {
     "histogram": ("_bucket", "_sum", "_count"),
@@ -36,7 +42,8 @@ ESCAPED = re.compile(r'\\[\\"n]')
 def read(text: str) -> tuple[list[Family], int]:
     """The families of a page in their order, and the number of lines that are none of the format.
 
-    A family whose lines are partly bad keeps its good ones. Timestamps are dropped: a sample is of now.
+    A family whose lines are partly bad keeps its good ones. Timestamps are dropped, since a sample is of now, and
+    exemplars, which the text format does not have. OpenMetrics is read as well, whatever the content type claims.
     """
     families: dict[str, Family] = {}
     bad = 0
@@ -77,6 +84,9 @@ def _family_of(families: dict[str, Family], name: str) -> tuple[Family, str]:
         base = families.get(name.removesuffix(suffix))
         if base is not None and base.name != name and suffix in SUFFIXES.get(base.kind, ()):
             return base, suffix
+    head = families.get(name.removesuffix("_total"))
+    if head is not None and head.kind == "counter" and not head.samples and name.endswith("_total"):
+        return families.setdefault(name, Family(name, "counter", head.help)), ""  # OpenMetrics names it without
     return families.setdefault(name, Family(name, "unknown", "")), ""
 
 

@@ -38,7 +38,7 @@ class Follower:
         sleeps: Callable[[], bool],
         report: Callable[[str, str | None], None],
     ) -> None:
-        self._models = models
+        self.models = models
         self._client = client
         self._ready = ready
         self._times = times
@@ -77,25 +77,25 @@ class Follower:
     async def step(self) -> None:
         """Bring everything up to date once."""
         try:
-            facts = await self._models.server.who()
+            facts = await self.models.server.who()
             await (self._list() if facts.mode == "router" else self._single())
             self._report("following the models of llama-server", None)
         except (UpstreamError, ValueError) as error:
             self._report("following the models of llama-server", str(error))
-        await asyncio.gather(*(instance.look() for instance in list(self._models.instances.values())))
+        await asyncio.gather(*(instance.look() for instance in list(self.models.instances.values())))
 
     def _list_interval(self) -> float:
         if self._events_work:
             return LIST_INTERVAL if self._doubted else LIST_INTERVAL_WITH_EVENTS
-        loading = any(entry.state is ModelState.LOADING for entry in self._models.roster.entries.values())
+        loading = any(entry.state is ModelState.LOADING for entry in self.models.roster.entries.values())
         return LIST_INTERVAL_LOADING if loading else LIST_INTERVAL
 
     async def _single(self) -> None:
-        if self._models.instances and not (self._sleeps() and time.monotonic() - self._asked_at >= ASLEEP_INTERVAL):
+        if self.models.instances and not (self._sleeps() and time.monotonic() - self._asked_at >= ASLEEP_INTERVAL):
             return
         self._asked_at = time.monotonic()
         started, ready = self._times()
-        await self._models.single(started, ready, sleeps=self._sleeps())
+        await self.models.single(started, ready, sleeps=self._sleeps())
 
     async def _list(self) -> None:
         """Ask for the list when it is due. One that an event overtook is out of date: the next look asks again."""
@@ -111,12 +111,12 @@ class Follower:
         self._listed_at = now
         if self._events_work:
             models = [self._believable(model) for model in models]
-        self._models.roster.listed(models, time.monotonic())
-        await self._models.listed()
+        self.models.roster.listed(models, time.monotonic())
+        await self.models.listed()
 
     def _believable(self, model: Listed) -> Listed:
         """The model as the events left it, until a second list says otherwise: a list can overtake an event."""
-        entry = self._models.roster.entries.get(model.name)
+        entry = self.models.roster.entries.get(model.name)
         if entry is None or entry.state in (None, model.state) or self._doubted.get(model.name) is model.state:
             self._doubted.pop(model.name, None)
             return model
@@ -147,7 +147,7 @@ class Follower:
             name, data = str(event["model"]), event.get("data") or {}
             if "status" in data:
                 code = data.get("exit_code")
-                self._models.roster.changed(name, state_of(data["status"], code), time.monotonic(), code)
+                self.models.roster.changed(name, state_of(data["status"], code), time.monotonic(), code)
         except (KeyError, TypeError, AttributeError):
             return
         self._told += 1

@@ -132,7 +132,13 @@ class Models:
             raise
 
     async def _of(self, client: LlamaClient, entry: Entry, port: int) -> Instance:
-        server = LlamaServer(client, mode="router", share_within=self.server.share_within, model=entry.name)
+        server = LlamaServer(
+            client,
+            mode="router",
+            share_within=self.server.share_within,
+            folder=self.server.folder,
+            model=entry.name,
+        )
         facts = await server.who()
         if not self._supervised and entry.name not in await server.names():
             raise UpstreamError("it is another server")

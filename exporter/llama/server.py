@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from exporter.catalog.metric import Family
-from exporter.llama import exposition, slots
+from exporter.llama import exposition, gguf, slots
 from exporter.llama.client import LlamaClient, UpstreamError
 from exporter.llama.tokens import Tokens
 
@@ -20,6 +21,7 @@ class Facts(NamedTuple):
     build: str
     mode: str
     file: str | None = None
+    architecture: str | None = None
     quantization: str | None = None
     parameters: int | None = None
     size: int | None = None
@@ -72,13 +74,16 @@ class LlamaServer:
     """Asks one server, and remembers for `share_within` seconds what it answered, so that two scrapers share an answer.
 
     `mode` is what to call it: single or attached (a router says of itself that it is one). `model` is the name of the
-    one to ask for where a router answers for several.
+    one to ask for where a router answers for several; `folder` is what relative paths of models are relative to.
     """
 
-    def __init__(self, client: LlamaClient, *, mode: str, share_within: float, model: str | None = None) -> None:
+    def __init__(
+        self, client: LlamaClient, *, mode: str, share_within: float, folder: Path, model: str | None = None
+    ) -> None:
         self._client = client
         self._mode = mode
         self._model = model
+        self.folder = folder
         self.share_within = share_within
         self._native: asyncio.Task[NativePage] | None = None
         self._native_at = float("-inf")
@@ -91,7 +96,9 @@ class LlamaServer:
             if self.facts is None:
                 props = await self._client.get_json("/props")
                 models = await self._client.get_json("/v1/models")
-                self.facts = read_facts(props, models, self._mode, self._model)
+                facts = read_facts(props, models, self._mode, self._model)
+                file = self.folder / (facts.file or "")
+                self.facts = facts._replace(architecture=await asyncio.to_thread(gguf.architecture, file))
             return self.facts
 
     async def asleep(self) -> bool:

@@ -1,6 +1,11 @@
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 
+import exporter.collectors
+from docs import generate
+from exporter.catalog.metric import Metric
 from exporter.config import Config, load
 from exporter.supervisor.states import EDGES
 
@@ -22,6 +27,23 @@ def test_the_configuration_of_the_readme_is_the_defaults(tmp_path: Path) -> None
 def test_the_targets_of_the_readme_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"make ([a-z]+)", README)) <= targets
+
+
+def test_the_list_of_metrics_is_the_catalog() -> None:
+    assert (ROOT / "docs" / "metrics.md").read_text("utf-8") == generate.document(), "run: make docs"
+
+
+def test_every_declared_metric_has_a_collector_and_a_name_of_its_own() -> None:
+    declared = [metric.name for module in generate.modules() for metric in generate.metrics_of(module)]
+    assert len(set(declared)) == len(declared)
+    of_the_scrape = {"llama_exporter_collector_duration_seconds", "llama_exporter_collector_success"}
+    collected = set(of_the_scrape)
+    for module in pkgutil.iter_modules(exporter.collectors.__path__):
+        for value in vars(importlib.import_module(f"exporter.collectors.{module.name}")).values():
+            metrics = getattr(value, "metrics", ())
+            if isinstance(metrics, tuple):
+                collected |= {metric.name for metric in metrics if isinstance(metric, Metric)}
+    assert set(declared) == collected
 
 
 def test_the_drawn_states_are_the_table() -> None:

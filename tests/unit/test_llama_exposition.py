@@ -13,6 +13,7 @@ from exporter.exposition import OPENMETRICS, TEXT, negotiate, render
 from exporter.llama.exposition import read, with_model
 from tests.support import FIXTURES
 
+LABEL_TEXT = st.text(max_size=20).filter(lambda text: "\r" not in text)
 PAGES = sorted(FIXTURES.glob("*/metrics-*.txt"))
 
 
@@ -67,13 +68,52 @@ def test_histograms_stay_together_and_own_model_labels_stay() -> None:
     assert 'h_bucket{le="1",model="ours"} 2' in page
 
 
+def test_openmetrics_is_read_as_well() -> None:
+    text = (
+        "# TYPE foo counter\n# HELP foo Foos.\nfoo_total 17.0 1520879607.789\n"
+        '# TYPE bar histogram\nbar_bucket{le="0.1"} 8 # {trace_id="a # b"} 0.05 1520879607.789\n'
+        'bar_bucket{le="+Inf"} 9 # {} 3\nbar_sum 3\nbar_count 9\n'
+        '# UNIT bar seconds\n# TYPE i info\ni_info{v="1"} 1\n# EOF\n'
+    )
+    families, bad = read(text)
+    assert bad == 0
+    assert [(family.name, family.kind, len(family.samples)) for family in families] == [
+        ("foo_total", "counter", 1),
+        ("bar", "histogram", 4),
+        ("i_info", "unknown", 1),
+    ]
+    assert families[0].samples[0].value == "17.0"
+    list(parse_text(render(with_model(families, "m"), TEXT).decode()))
+
+
+def test_every_number_that_the_format_knows_comes_back_as_it_was() -> None:
+    numbers = ["NaN", "+Inf", "-Inf", "1e+09", "1.5E-7", "-0", "1.", ".5", "123456789012345678901234567890"]
+    text = "".join(f"n{index} {number}\n" for index, number in enumerate(numbers))
+    page = render(read(text)[0], TEXT).decode()
+    assert [line.split()[1] for line in page.splitlines() if not line.startswith("#")] == numbers
+
+
+def test_a_page_of_a_hundred_thousand_samples_is_read_whole() -> None:
+    text = "# TYPE big gauge\n" + "".join(f'big{{n="{n}"}} {n}\n' for n in range(100_000))
+    (family,), bad = read(text)
+    assert (len(family.samples), bad) == (100_000, 0)
+    assert render(with_model([family], "m"), TEXT).count(b'model="m"') == 100_000
+
+
+def test_a_page_cut_anywhere_keeps_what_is_whole() -> None:
+    text = (FIXTURES / "new" / "metrics-busy.txt").read_text("utf-8")
+    whole = {family.name for family in read(text)[0]}
+    for end in range(len(text)):
+        families, bad = read(text[:end])
+        assert {family.name for family in families} <= whole | {text[:end].split("\n")[-1].split(" ")[0]}
+        assert bad <= 1
+        list(parse_text(render(with_model(families, "m"), TEXT).decode()))
+
+
 @given(st.text(alphabet='ab_:{}="\\\n ,#+-.0123456789eTYPEHLinf', max_size=200))
 def test_any_text_gives_a_page_that_parses(text: str) -> None:
     families, _ = read(text)
     list(parse_text(render(with_model(families, 'm"\\\n'), TEXT).decode()))
-
-
-LABEL_TEXT = st.text(max_size=20).filter(lambda text: "\r" not in text)
 
 
 @given(st.dictionaries(st.tuples(LABEL_TEXT), st.floats(allow_nan=False), max_size=5))

@@ -1,0 +1,1 @@
+from tests.integration.conftest import model  # noqa: F401 -- the fixture

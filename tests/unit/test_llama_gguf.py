@@ -1,0 +1,18 @@
+from pathlib import Path
+
+import pytest
+
+from exporter.demo.model import write_tiny_model
+from exporter.llama.gguf import architecture
+
+
+def test_the_architecture_of_a_real_file(tmp_path: Path) -> None:
+    assert architecture(write_tiny_model(tmp_path / "tiny.gguf")) == "llama"
+
+
+@pytest.mark.parametrize("content", [b"", b"GGUF", b"GGUF" + b"\0" * 200, b"PK" * 200, b"\xff" * 300])
+def test_other_files_name_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert architecture(tmp_path / "file") is None
+    assert architecture(tmp_path / "missing") is None
+    assert architecture(tmp_path) is None
