@@ -28,8 +28,9 @@ format: $(VENV)/test ## format the code
 docs: $(VENV)/test ## write docs/metrics.md anew from the catalog
 	$(VENV)/bin/python -m docs.generate
 
-bench: $(VENV)/test ## measure what a scrape costs
+bench: $(VENV)/test ## measure what a scrape and a log line cost
 	$(VENV)/bin/python benchmarks/scrape.py
+	$(VENV)/bin/python benchmarks/logs.py
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -10,8 +10,8 @@ from loguru import logger
 from exporter.config import Loaded
 from exporter.config.secret import read_secret
 from exporter.llama.client import LlamaClient
+from exporter.logs.encoding import text_lines
 from exporter.logs.own import to_stream
-from exporter.logs.sink import Sink
 from exporter.logs.stream import LogStream
 from exporter.parts import Parts
 from exporter.supervisor.launch import base_url
@@ -26,8 +26,12 @@ class App:
         self._load = load
         self._watched = watched
         self._config = config = load().config
-        self._sink = Sink(sys.stdout.fileno(), config.logs.buffer)
-        self.log = LogStream(self._sink, config.logs.level)
+        logs = config.logs
+        as_text = text_lines(colour=sys.stdout.isatty()) if logs.format == "text" else None
+        self.log = LogStream(
+            sys.stdout.fileno(), buffer=logs.buffer, level=logs.level, tail=logs.tail_lines, as_text=as_text
+        )
+        self.log.prompts = logs.prompts
         to_stream(self.log, config.logs.level)
 
     async def run(self) -> int:
@@ -40,15 +44,15 @@ class App:
             return 1
         timeout = self._config.metrics.scrape_timeout
         async with (
-            LlamaClient(base_url(server), timeout=timeout, api_key=api_key) as client,
-            LlamaClient(base_url(server), timeout=server.health.timeout) as health_client,
+            LlamaClient(base_url(server), timeout=timeout, api_key=api_key, asking=self.log.access.asked) as client,
+            LlamaClient(base_url(server), timeout=server.health.timeout, asking=self.log.access.asked) as health_client,
         ):
             parts = Parts(self.log, self._config, self._load, client, health_client, api_key, self._watched)
             return await parts.run()
 
     def close(self) -> None:
         """Write out what is left of the log."""
-        self._sink.close(SINK_CLOSE_TIMEOUT)
+        self.log.close(SINK_CLOSE_TIMEOUT)
 
 
 def run(load: Callable[[], Loaded], watched: Path | None = None) -> int:

@@ -13,7 +13,7 @@ from exporter.config import ConfigErrors, load
 
 OK, FAILED, USAGE = 0, 1, 2
 COMMANDS = ("run", "check-config", "demo")
-SETTINGS = ("web.listen_address", "logs.level")
+SETTINGS = ("web.listen_address", "logs.level", "logs.format")
 """Settings that have a flag, which keeps its value under their name."""
 
 
@@ -49,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
         )
         command.add_argument(
             "--log.level", dest="logs.level", metavar="LEVEL", help="debug, info, warn or error; default: info"
+        )
+        command.add_argument(
+            "--log.format", dest="logs.format", metavar="FORMAT", help="json, or text for a terminal; default: json"
         )
     return top
 

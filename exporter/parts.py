@@ -180,6 +180,8 @@ class Parts:
         self._models.ledger.set_window(config.metrics.rate_window)
         self._metrics.timeout = config.metrics.scrape_timeout
         self._log.set_level(config.logs.level)
+        self._log.tail.resize(config.logs.tail_lines)
+        self._log.prompts = config.logs.prompts
         to_stream(self._log, config.logs.level)
         if isinstance(self._supervisor, AttachedServer):
             return

@@ -23,6 +23,7 @@ AT_START_ONLY = frozenset(
         "metrics.collectors.process",
         "metrics.buckets",
         "logs.buffer",
+        "logs.format",
     }
 )
 """Settings that a running exporter keeps as they were; the rest changes live."""

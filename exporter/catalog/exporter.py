@@ -24,8 +24,15 @@ NATIVE_BAD_LINES = Metric(
 LOG_LINES = Metric(
     "llama_exporter_log_lines_total",
     "counter",
-    "Log records read, by the stream they came on (stdout, stderr of llama-server; exporter for its own) and level.",
+    "Log records read, by the stream they came on (stdout, stderr of llama-server; exporter for its own) and level. "
+    "Lines in which a build logs the exporter's own questions are not among them.",
     ("stream", "level"),
+)
+LOG_PROBLEMS = Metric(
+    "llama_exporter_log_problems_total",
+    "counter",
+    "Warnings and errors in llama-server's log by the component that wrote them; beyond 64 of those: other.",
+    ("component", "level"),
 )
 LOG_DROPPED = Metric(
     "llama_exporter_log_lines_dropped_total",

@@ -42,6 +42,13 @@ EXITS = Metric(
     "Ends of the llama-server process, wanted or not, by exit code (0 to 255) or name of the signal that ended it.",
     ("code",),
 )
+HTTP_REQUESTS = Metric(
+    "llama_server_http_requests_total",
+    "counter",
+    "HTTP requests to llama-server by path and status code, without the exporter's own. Only of builds that log them "
+    "(until spring 2026); absent elsewhere.",
+    ("path", "code"),
+)
 MODEL_STATE = Metric(
     "llama_model_state",
     "stateset",

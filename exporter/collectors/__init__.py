@@ -16,7 +16,7 @@ from exporter.collectors.sources import Sources
 from exporter.collectors.usage import UsageCollector
 
 COLLECTORS: dict[str, Callable[[Sources], Collector | None]] = {
-    "server": lambda sources: ServerCollector(sources.snapshot),
+    "server": lambda sources: ServerCollector(sources.snapshot, sources.log.access.counts),
     "models": lambda sources: ModelsCollector(sources.models),
     "usage": lambda sources: UsageCollector(sources.models),
     "requests": lambda sources: RequestsCollector(sources.models),

@@ -23,6 +23,7 @@ class ExporterCollector:
     metrics = (
         catalog.BUILD_INFO,
         catalog.LOG_LINES,
+        catalog.LOG_PROBLEMS,
         catalog.LOG_DROPPED,
         catalog.LOG_BYTES,
         catalog.RELOAD_SUCCESSFUL,
@@ -48,6 +49,7 @@ class ExporterCollector:
         return [
             catalog.BUILD_INFO.one(1, exporter.__version__, platform.python_version()),
             catalog.LOG_LINES.family(self._log.counts),
+            catalog.LOG_PROBLEMS.family(self._log.problems),
             catalog.LOG_DROPPED.one(self._log.dropped),
             catalog.LOG_BYTES.one(self._log.read_bytes),
             catalog.RELOAD_SUCCESSFUL.one(successful),

@@ -1,6 +1,6 @@
 """State of the server, from the supervisor's snapshot."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from exporter.catalog import server as catalog
 from exporter.catalog.metric import Family
@@ -20,10 +20,12 @@ class ServerCollector:
         catalog.READY_SECONDS,
         catalog.RESTARTS,
         catalog.EXITS,
+        catalog.HTTP_REQUESTS,
     )
 
-    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(self, snapshot: Callable[[], Snapshot], requests: Mapping[tuple[str, str], int]) -> None:
         self._snapshot = snapshot
+        self._requests = requests
 
     async def collect(self) -> list[Family]:
         """The state now."""
@@ -39,4 +41,5 @@ class ServerCollector:
             catalog.READY_SECONDS.one(ready),
             catalog.RESTARTS.family(((reason,), count) for reason, count in snapshot.restarts),
             catalog.EXITS.family(((code,), count) for code, count in snapshot.exits),
+            catalog.HTTP_REQUESTS.family(self._requests),
         ]

@@ -28,13 +28,14 @@ SECRETS = {"server.api_key": "server.api_key_file"}
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
-    """The message for a key that does not exist, with the nearest that does: a sibling first, then any."""
+    """The message for a key that does not exist, with the nearest that does: one of that name, a sibling, any."""
     if key in SECRETS:
         return f"secrets are read from files only: use {SECRETS[key]}"
     known = list(known)
     section = key.rpartition(".")[0]
     siblings = [name for name in known if name.rpartition(".")[0] == section]
     last = {name.rpartition(".")[2]: name for name in reversed(known)}
-    near = difflib.get_close_matches(key, siblings, 1, 0.75) or difflib.get_close_matches(key, known, 1, 0.8)
+    same = [last[key.rpartition(".")[2]]] if key.rpartition(".")[2] in last else []
+    near = same or difflib.get_close_matches(key, siblings, 1, 0.75) or difflib.get_close_matches(key, known, 1, 0.8)
     near = near or [last[name] for name in difflib.get_close_matches(key.rpartition(".")[2], last, 1, 0.75)]
     return f"unknown key; did you mean {near[0]}?" if near else "unknown key"

@@ -17,6 +17,7 @@ PREFIX = "LLAMA_EXPORTER_"
 FLAGS = {
     "web.listen_address": "--web.listen-address",
     "logs.level": "--log.level",
+    "logs.format": "--log.format",
     "server.args": "arguments behind --",
 }
 

@@ -92,8 +92,13 @@ class Metrics(msgspec.Struct, frozen=True):
 class Logs(msgspec.Struct, frozen=True):
     """What goes to stdout."""
 
+    format: Literal["json", "text"] = "json"
     level: Literal["debug", "info", "warn", "error"] = "info"
+    prompts: bool = False
+    """Ship lines that carry users' words."""
     buffer: Size = 64 * 1024 * 1024
+    tail_lines: Count = 10_000
+    """Records that the page and the API can show."""
 
 
 class Config(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """llama-server's HTTP interface, as far as it is safe to ask: nothing here loads or wakes a model but `slots`."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from enum import Enum
 from http import HTTPStatus
 from typing import Any, Self
@@ -35,16 +35,24 @@ class NoEventsError(UpstreamError):
 class LlamaClient:
     """One server at `base_url` (http://host:port). `api_key` is sent as a bearer token and never shown.
 
-    `query` is added to every path but `/health`: it names the model where a router passes questions on.
+    `query` is added to every path but `/health`: it names the model where a router passes questions on. `asking` hears
+    of every path that is asked for.
     """
 
     def __init__(
-        self, base_url: str, *, timeout: float, api_key: str | None = None, query: Mapping[str, str] | None = None
+        self,
+        base_url: str,
+        *,
+        timeout: float,
+        api_key: str | None = None,
+        query: Mapping[str, str] | None = None,
+        asking: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._timeout = timeout
         self._api_key = api_key
         self._query = query
+        self._asking = asking
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._session = aiohttp.ClientSession(
             headers=headers,
@@ -66,10 +74,17 @@ class LlamaClient:
 
     def beside(self, base_url: str | None = None, query: Mapping[str, str] | None = None) -> "LlamaClient":
         """A client of another server with the same key and patience, or of this one with another `query`."""
-        return LlamaClient(base_url or self.base_url, timeout=self._timeout, api_key=self._api_key, query=query)
+        return LlamaClient(
+            base_url or self.base_url,
+            timeout=self._timeout,
+            api_key=self._api_key,
+            query=query,
+            asking=self._asking,
+        )
 
     async def health(self) -> Health:
         """Ask `/health`, which is public even with an API key."""
+        self._asking("/health")
         try:
             async with self._session.get(f"{self.base_url}/health", allow_redirects=False) as response:
                 if response.status == HTTPStatus.OK:
@@ -82,6 +97,7 @@ class LlamaClient:
 
     async def get(self, path: str) -> bytes:
         """The body of a 200 answer. Raise `UpstreamError` for everything else, an endless answer included."""
+        self._asking(path)
         try:
             async with self._session.get(
                 f"{self.base_url}{path}", params=self._query, allow_redirects=False

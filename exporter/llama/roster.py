@@ -111,8 +111,13 @@ class Roster:
             self._enter(entry, model.state, now, model.exit_code)
 
     def changed(self, name: str, state: ModelState, now: float, exit_code: int | None = None) -> None:
-        """An event told that the model is in this state now."""
+        """An event told that the model is in this state now.
+
+        A loaded model does not begin to load: that event was overtaken by a list.
+        """
         entry = self.entries.setdefault(name, Entry(name))
+        if state is ModelState.LOADING and entry.state is ModelState.LOADED:
+            return
         if state is ModelState.LOADING and entry.state not in (ModelState.LOADING, ModelState.SLEEPING):
             entry.port = None  # the list will tell the new one
         self._enter(entry, state, now, exit_code)

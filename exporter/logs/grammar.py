@@ -12,24 +12,6 @@ import msgspec
 from exporter.logs.record import Level
 
 
-class Line(NamedTuple):
-    """What one line says. `child` is the port of the router's child that wrote it; `offset` seconds since its start.
-
-    `continues`: the line has no prefix of its own, so that it may belong to the record above; `raw` is then its text.
-    """
-
-    level: Level
-    component: str | None
-    function: str | None
-    slot: int | None
-    task: int | None
-    message: str
-    child: int | None
-    offset: float | None
-    continues: bool
-    raw: str
-
-
 class Pattern(NamedTuple):
     """A row of the table. The sample is the test."""
 
@@ -41,23 +23,23 @@ class Pattern(NamedTuple):
 CHILD = Pattern("router child", re.compile(r"\[(\d{1,5})\] ?"), "[41381] 0.00.001.088 I srv  llama_server: hello")
 PREFIX = Pattern(
     "time and level",
-    re.compile(r"(\d+)\.(\d\d)\.(\d\d\d)\.(\d\d\d) ([IWED]) "),
+    re.compile(r"(\d+\.\d\d)\.(\d\d\d)\.(\d\d\d) ([IWED]) "),
     "0.04.014.844 I slot print_timing: id  0 | task 0 | total time = 5 ms",
 )
 BODIES = (
     Pattern(
         "slot",
-        re.compile(r"(?P<component>slot) +(?P<function>[^\s:]+): id +(?P<slot>-?\d+) \| task (?P<task>-?\d+) \| ?"),
+        re.compile(r"slot +([^\s:]+): id +(-?\d+) \| task (-?\d+) \| ?"),
         "slot      release: id  1 | task 93 | stop processing: n_tokens = 1940, truncated = 0",
     ),
     Pattern(
         "component",
-        re.compile(r"(?P<component>srv|cmn|que|slot|spec|main|mtmd) +(?P<function>[^\s:]+): "),
+        re.compile(r"(srv|cmn|que|slot|spec|main|mtmd) +([^\s:]+): "),
         "srv  log_server_r: request: GET /health 127.0.0.1 200",
     ),
     Pattern(
         "function",
-        re.compile(r"(?P<component>[A-Za-z_]\w*): +"),
+        re.compile(r"([A-Za-z_]\w*): +"),
         "llama_context: n_ctx         = 4096",
     ),
 )
@@ -66,14 +48,44 @@ TIMING = Pattern(
     re.compile(r" *(?:(?:prompt eval|eval|total) time|draft acceptance(?: rate)?) ="),
     "prompt eval time =       0.49 ms /    13 tokens (    0.04 ms per token, 26476.58 tokens per second)",
 )
+COMPONENTS = frozenset({"srv", "cmn", "que", "slot", "spec", "main", "mtmd"})
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 LETTERS: dict[str, Level] = {"I": "info", "W": "warn", "E": "error", "D": "debug"}
 WORDS: dict[str, Level] = {"info": "info", "warn": "warn", "error": "error", "debug": "debug"}
 INFERRED = re.compile(r"(?i)(?:\w+: )?(?:(error)|(warn(?:ing)?))\b")
+LINE = re.compile(
+    f"(?:{CHILD.regex.pattern})?(?:{PREFIX.regex.pattern})?"
+    f"((?:{'|'.join(pattern.regex.pattern for pattern in BODIES)})?(.*))\n"
+)
+"""The table as one pattern that matches every line, so that a block of lines costs one search in C."""
 
 
-class _JsonLine(msgspec.Struct):
-    """A line of `--log-jsonl`. Other types than `log` have other keys."""
+class Fields(NamedTuple):
+    """What `LINE` finds in one line; "" is what the line does not have.
+
+    `child` is the port of the router's child that wrote it. `second` (minutes.seconds), `milli` and `micro` are its age
+    and `letter` its level, in lines that have a prefix. `raw` is all behind the prefix. `function`, `slot` and `task`
+    are those of a slot's line; `component` and `its_function` of another component's; `other` is a function that names
+    no component. `message` is the rest.
+    """
+
+    child: str
+    second: str
+    milli: str
+    micro: str
+    letter: str
+    raw: str
+    function: str
+    slot: str
+    task: str
+    component: str
+    its_function: str
+    other: str
+    message: str
+
+
+class Json(msgspec.Struct):
+    """A line of `--log-jsonl`; `time` in microseconds since start. Other types than `log` have other keys."""
 
     type: str
     time: float | None = None
@@ -81,58 +93,35 @@ class _JsonLine(msgspec.Struct):
     msg: str | None = None
 
 
-_json = msgspec.json.Decoder(_JsonLine)
+_json = msgspec.json.Decoder(Json)
 
 
-def parse(text: str) -> Line:
-    """Read one line (without its newline). Every text is a line: what no pattern knows is passed on whole."""
-    if "\x1b" in text:
-        text = ANSI.sub("", text)
-    child = None
-    if text.startswith("[") and (found := CHILD.regex.match(text)):
-        child, text = int(found[1]), text[found.end() :]
-    if text.startswith('{"type":') and (line := _parse_json(text, child)):
-        return line
-    if found := PREFIX.regex.match(text):
-        minutes, seconds, millis, micros, letter = found.groups()
-        offset = int(minutes) * 60 + int(seconds) + int(millis) / 1e3 + int(micros) / 1e6
-        return _parse_body(text[found.end() :], LETTERS[letter], child, offset, continues=False)
-    return _parse_body(text, None, child, None, continues=True)
+def read(block: str) -> list[tuple[str, ...]]:
+    """The lines of a block of whole lines, each as the values of `Fields`. Every text is a line."""
+    if "\x1b" in block:
+        block = ANSI.sub("", block)
+    if "\r" in block:
+        block = block.replace("\r\n", "\n")
+    return LINE.findall(block)
 
 
-def _parse_json(text: str, child: int | None) -> Line | None:
+def read_json(raw: str) -> Json | None:
+    """A line of `--log-jsonl`; None when it is another."""
+    if not raw.startswith('{"type":'):
+        return None
     try:
-        line = _json.decode(text)
+        return _json.decode(raw)
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
-    if line.type != "log" or line.msg is None:
-        return Line("info", line.type, None, None, None, text, child, None, continues=False, raw=text)
-    offset = None if line.time is None else line.time / 1e6
-    level = WORDS.get(line.level or "", "info")
-    return _parse_body(line.msg.rstrip("\n"), level, child, offset, continues=False)
 
 
-def _parse_body(text: str, level: Level | None, child: int | None, offset: float | None, *, continues: bool) -> Line:
-    for pattern in BODIES:
-        if found := pattern.regex.match(text):
-            groups = found.groupdict()
-            slot, task = groups.get("slot"), groups.get("task")
-            return Line(
-                level or _infer(text),
-                groups["component"],
-                groups.get("function"),
-                None if slot is None else int(slot),
-                None if task is None else int(task),
-                text[found.end() :],
-                child,
-                offset,
-                continues,
-                text,
-            )
-    return Line(level or _infer(text), None, None, None, None, text, child, offset, continues, text)
+def microseconds(second: str) -> int:
+    """The microseconds of a line's minutes.seconds."""
+    minutes, seconds = second.split(".")
+    return (int(minutes) * 60 + int(seconds)) * 1_000_000
 
 
-def _infer(text: str) -> Level:
+def infer(text: str) -> Level:
     """The level of a line that has none, only where its text says so."""
     found = INFERRED.match(text)
     if found is None:

@@ -2,6 +2,9 @@
 
 import logging
 import sys
+import time
+from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -30,13 +33,19 @@ def to_stderr() -> None:
 
 def to_stream(stream: LogStream, level: Level) -> None:
     """Send loguru's records, and through it those of aiohttp and asyncio, to `stream`."""
+    limit = Limit(time.monotonic)
 
     def write(message: "Message") -> None:
         entry = message.record
+        more = limit.passes((entry["name"] or "", entry["line"]))
+        if more is None:
+            return
         text = entry["message"]
         if entry["exception"] is not None:
             # One line says what happened; a traceback is for debugging and part of the same record.
             text = f"{text}: {message}" if level == "debug" else f"{text}: {entry['exception'].value!r}"
+        if more:
+            text = f"{text} (and {more} more like it since the last one)"
         stream.add(
             Record(
                 time=timestamp(entry["time"].timestamp()),
@@ -54,6 +63,31 @@ def to_stream(stream: LogStream, level: Level) -> None:
         write, format="{exception}", level="DEBUG" if level == "debug" else "INFO", backtrace=False, diagnose=False
     )
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
+
+
+class Limit:
+    """Lets each place in the code say `BURST` things a minute: a server that is down for a day fills no disk."""
+
+    BURST = 10
+    MINUTE = 60.0
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._begun: dict[tuple[str, int], float] = {}
+        self._said: Counter[tuple[str, int]] = Counter()
+        self._held: Counter[tuple[str, int]] = Counter()
+
+    def passes(self, place: tuple[str, int]) -> int | None:
+        """None when the place has said enough; else how many of its records were held back since its last."""
+        now = self._now()
+        if now - self._begun.get(place, float("-inf")) >= self.MINUTE:
+            self._begun[place] = now
+            self._said[place] = 0
+        self._said[place] += 1
+        if self._said[place] > self.BURST:
+            self._held[place] += 1
+            return None
+        return self._held.pop(place, 0)
 
 
 class _ToLoguru(logging.Handler):

@@ -10,11 +10,11 @@ LEVELS: tuple[Level, ...] = ("debug", "info", "warn", "error")
 Source = Literal["llama-server", "exporter"]
 
 
-class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
+class Record(msgspec.Struct, omit_defaults=True, gc=False):
     """A record in the order of its JSON keys; what is unknown is None and left out.
 
     `time` is RFC 3339 in UTC with microseconds. `slot` and `task` are llama-server's ids. `fields` are an event's own,
-    written behind `message` as keys of the same object.
+    written behind `message` as keys of the same object. Records are in no cycles, so the collector need not look.
     """
 
     time: str
@@ -26,20 +26,8 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     slot: int | None = None
     task: int | None = None
     event: str | None = None
-    message: str
+    message: str = msgspec.field(default_factory=str)  # a plain default of "" would leave an empty message out
     fields: dict[str, object] | None = None
-
-
-_encoder = msgspec.json.Encoder()
-
-
-def encode(record: Record) -> bytes:
-    """The record as one JSON line, newline included."""
-    fields = record.fields
-    if fields is None:
-        return _encoder.encode(record) + b"\n"
-    head = _encoder.encode(msgspec.structs.replace(record, fields=None))
-    return head[:-1] + b"," + _encoder.encode(fields)[1:] + b"\n" if fields else head + b"\n"
 
 
 def timestamp(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """Records to the life of requests: when a slot takes one, how far its prompt is, how it ends and what it cost."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from exporter.logs.record import Record
@@ -48,8 +48,7 @@ class Finished(NamedTuple):
 
 RequestEvent = Launched | Progress | Finished
 
-PROMPT = re.compile(r"prompt eval time = +([\d.]+) ms / +(\d+) tokens")
-GENERATION = re.compile(r"eval time = +([\d.]+) ms / +(\d+) tokens")
+TIME = re.compile(r"(?m)^ *(prompt )?eval time = +([\d.]+) ms / +(\d+) tokens")
 DRAFT = re.compile(r"draft acceptance(?: rate)? = +\S+ +\( *(\d+) accepted / *(\d+) generated\)")
 RELEASE = re.compile(r"stop processing: (?:n_past|n_tokens) = (\d+), truncated = (\d)")
 PROMPT_SIZE = re.compile(r"new prompt, .*(?:n_prompt_tokens|task\.n_tokens) = (\d+)")
@@ -78,11 +77,13 @@ class _Request:
 
     def take_timings(self, text: str) -> None:
         """Read a `print_timing` record: one of its lines in new builds, all of them in old and mid ones."""
-        if found := PROMPT.search(text):
-            self.prompt = int(found[2]), float(found[1]) / 1e3
-        if found := GENERATION.search(text.replace("prompt eval time", "")):
-            self.generation = int(found[2]), float(found[1]) / 1e3
-        if found := DRAFT.search(text):
+        if "eval time" in text:
+            for of_prompt, milliseconds, tokens in TIME.findall(text):
+                if of_prompt:
+                    self.prompt = int(tokens), float(milliseconds) / 1e3
+                else:
+                    self.generation = int(tokens), float(milliseconds) / 1e3
+        if "draft" in text and (found := DRAFT.search(text)):
             self.draft = int(found[2]), int(found[1])
 
 
@@ -98,56 +99,61 @@ class RequestTracker:
         self._running: dict[tuple[int | None, int], _Request] = {}
         self._released: dict[int | None, int] = {}
 
-    def feed(self, child: int | None, record: Record) -> Iterator[RequestEvent]:
+    def feed(self, child: int | None, record: Record) -> Sequence[RequestEvent]:
         """Events that follow from this record, which the router's child at port `child` wrote (None: no router's)."""
         task = record.task
-        released = self._released.get(child)
-        timing = record.function == "print_timing"
-        if released is not None and not (timing and task == released):
-            yield self._end(child, released)
-        if record.component == "srv":
-            self._mark(child, record)
-            return
-        if task is None or task < 0 or record.component != "slot":
-            return
+        if child in self._released:
+            released = self._released[child]
+            if task != released or record.function != "print_timing":
+                return (self._end(child, released), *self._told(child, task, record))
+        return self._told(child, task, record)
+
+    def _told(self, child: int | None, task: int | None, record: Record) -> Sequence[RequestEvent]:
+        """What the record itself tells."""
+        if task is None:
+            if record.component == "srv":
+                self._mark(child, record.message)
+            return ()
+        request = self._running.get((child, task))
+        if request is not None:
+            return self._follow(request, record, child, task)
         if record.function == "launch_slot_" and record.message.startswith("processing task"):
             self._running[child, task] = _Request()
-            yield Launched(child, task)
-        elif request := self._running.get((child, task)):
-            yield from self._follow(request, record, child, task, timing=timing)
+            return (Launched(child, task),)
+        return ()
 
-    def _mark(self, child: int | None, record: Record) -> None:
+    def _mark(self, child: int | None, message: str) -> None:
         """The server tells of errors and of clients that went away in lines of its own, before the release."""
-        if found := ERROR_TASK.search(record.message):
+        if found := ERROR_TASK.search(message):
             if request := self._running.get((child, int(found[1]))):
                 request.failed = True
-        elif found := CANCEL_TASK.search(record.message):  # noqa: SIM102 -- the same shape as above
+        elif found := CANCEL_TASK.search(message):  # noqa: SIM102 -- the same shape as above
             if request := self._running.get((child, int(found[1]))):
                 request.cancelled = True
 
-    def settle(self) -> Iterator[RequestEvent]:
+    def settle(self) -> Sequence[RequestEvent]:
         """The writers have been silent: what was released without timings is not going to get any."""
-        for child, task in list(self._released.items()):
-            yield self._end(child, task)
+        return [self._end(child, task) for child, task in list(self._released.items())]
 
-    def _follow(
-        self, request: _Request, record: Record, child: int | None, task: int, *, timing: bool
-    ) -> Iterator[RequestEvent]:
-        text = record.message
-        if timing:
+    def _follow(self, request: _Request, record: Record, child: int | None, task: int) -> Sequence[RequestEvent]:
+        text, function = record.message, record.function
+        if function == "print_timing" and not text.startswith("prompt processing"):  # that is print_timings_pp, cut off
             request.take_timings(text)
-        elif found := RELEASE.search(text):
-            request.held, request.truncated = int(found[1]), found[2] == "1"
-            self._released[child] = task
-            if request.generation or request.failed:
-                yield self._end(child, task)
+        elif function == "release":
+            if found := RELEASE.search(text):
+                request.held, request.truncated = int(found[1]), found[2] == "1"
+                self._released[child] = task
+                if request.generation or request.failed:
+                    return (self._end(child, task),)
         elif found := PROMPT_SIZE.search(text):
             request.prompt_size = int(found[1])
         elif request.cached is None and (found := CACHE_KEPT.search(text)):
             request.cached = int(found[1])
         elif found := PROMPT_DONE.search(text):
             cached = request.cached or 0
-            yield Progress(child, task, max(0, int(found[1]) - cached), cached, float(found[2]) if found[2] else None)
+            ratio = float(found[2]) if found[2] else None
+            return (Progress(child, task, max(0, int(found[1]) - cached), cached, ratio),)
+        return ()
 
     def _end(self, child: int | None, task: int) -> Finished:
         self._released.pop(child, None)

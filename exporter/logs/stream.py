@@ -2,45 +2,55 @@
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from exporter.logs import router
-from exporter.logs.assembler import Assembler
-from exporter.logs.privacy import withhold
+from exporter.logs.access import Access
+from exporter.logs.encoding import Encoder, json_lines
+from exporter.logs.intake import Intake
 from exporter.logs.pump import Pump
-from exporter.logs.record import LEVELS, Level, Record, encode, timestamp
-from exporter.logs.requests import Finished, RequestEvent, RequestTracker
+from exporter.logs.record import LEVELS, Level, Record, timestamp
+from exporter.logs.requests import RequestEvent
 from exporter.logs.router import Ended, Spawned
 from exporter.logs.sink import Sink
+from exporter.logs.tail import Tail
 
 DRAIN_TIMEOUT = 2.0
 LAST_LINES = 50
 STREAMS = ("stdout", "stderr", "exporter")
+MAX_COMPONENTS = 64
+"""Components whose warnings and errors are counted by name; there are about thirty."""
 
 
 class LogStream:
-    """Counts records, ships those of at least `level`, and tells of requests.
+    """Counts records, ships those of at least `level`, and keeps the last ones.
 
     `on_request` hears what requests do, `on_router` what becomes of a router's children. `model_of` names the model of
-    a router's child by its port, and for None that of a server without children.
+    a router's child by its port, and for None that of a server without children. `prompts`: ship users' words.
+    `as_text` makes something else than JSON lines of the records.
     """
 
-    def __init__(self, sink: Sink, level: Level) -> None:
-        self._sink = sink
-        self._recent: deque[str] = deque(maxlen=LAST_LINES)
-        self.heard_at = float("-inf")
+    def __init__(self, fd: int, *, buffer: int, level: Level, tail: int, as_text: Encoder | None = None) -> None:
+        self._as_text = as_text
+        self._sink = Sink(fd, buffer, self._dropped_line)
+        self.tail = Tail(tail)
+        self.access = Access()
+        self.prompts = False
         self.set_level(level)
         self.counts: dict[tuple[str, ...], float] = {(stream, name): 0 for stream in STREAMS for name in LEVELS}
-        self._ended_bytes = 0
-        self._pumps: list[Pump] = []
+        self.problems: Counter[tuple[str, str]] = Counter()
         self.on_request: Callable[[RequestEvent], None] = lambda _: None
         self.on_router: Callable[[Spawned | Ended], None] = lambda _: None
         self.model_of: Callable[[int | None], str | None] = lambda _: None
+        self._recent: deque[str] = deque(maxlen=LAST_LINES)
+        self._ended_bytes = 0
+        self._intakes: list[Intake] = []
+        self._pumps: list[Pump] = []
 
     def set_level(self, level: Level) -> None:
         """Ship records of at least this level from now on."""
-        self._shipped = frozenset(LEVELS[LEVELS.index(level) :])
+        self._unshipped = frozenset(LEVELS[: LEVELS.index(level)])
 
     @property
     def dropped(self) -> int:
@@ -57,11 +67,14 @@ class LogStream:
         """The last messages of the process that runs or ran last, oldest first."""
         return tuple(self._recent)
 
-    def add(self, record: Record, stream: str = "exporter") -> None:
-        """Take one record."""
-        self.counts[stream, record.level] += 1
-        if record.level in self._shipped:
-            self._sink.write(encode(record))
+    @property
+    def heard_at(self) -> float:
+        """When the last line of the process was read (monotonic)."""
+        return max((intake.heard_at for intake in self._intakes), default=float("-inf"))
+
+    def add(self, record: Record) -> None:
+        """Take one record of the exporter's own."""
+        self._ship("exporter", [record])
 
     def event(
         self, name: str, message: str, *, level: Level = "info", model: str | None = None, **fields: object
@@ -82,7 +95,9 @@ class LogStream:
     def follow(self, stdout_fd: int, stderr_fd: int) -> None:
         """Read both pipes of a new process to their ends."""
         self._recent.clear()
-        self._pumps = [self._pump(stdout_fd, "stdout"), self._pump(stderr_fd, "stderr")]
+        out, err = (self._intake("stdout", self._model_of), self._intake("stderr", self.model_of))
+        self._intakes = [out, err]
+        self._pumps = [out.start(stdout_fd), err.start(stderr_fd)]
 
     async def drained(self) -> None:
         """Wait until everything that the process wrote has been read.
@@ -97,27 +112,42 @@ class LogStream:
             self._ended_bytes += pump.read_bytes
         self._pumps = []
 
-    def _pump(self, fd: int, stream: str) -> Pump:
-        """Each pipe is a stream of its own: what continues a record, or settles a request, came by the same one."""
-        model_of = self._model_of if stream == "stdout" else self.model_of
-        assembler = Assembler(lambda: timestamp(time.time()), model_of)
-        requests = RequestTracker()
+    def close(self, timeout: float) -> None:
+        """Write out what waits, for `timeout` seconds at most."""
+        self._sink.close(timeout)
 
-        def take(records: list[tuple[int | None, Record]]) -> None:
-            self.heard_at = time.monotonic()
-            for child, record in records:
-                record.message = withhold(record.message)
-                self._recent.append(record.message)
-                if child is None and (event := router.read(record)) is not None:
-                    self.on_router(event)
-                self.add(record, stream)
-                self._tell(requests.feed(child, record))
+    def _intake(self, stream: str, model_of: Callable[[int | None], str | None]) -> Intake:
+        return Intake(
+            partial(self._ship, stream),
+            self._recent,
+            self.access,
+            model_of=model_of,
+            on_request=self.on_request,
+            on_router=self.on_router,
+            prompts=lambda: self.prompts,
+        )
 
-        def idle() -> None:
-            take(assembler.flush())
-            self._tell(requests.settle())
+    def _ship(self, stream: str, records: Sequence[Record]) -> None:
+        # What follows from a line of llama-server's is the exporter's own.
+        seen = Counter([(stream if record.event is None else "exporter", record.level) for record in records])
+        for key, count in seen.items():
+            self.counts[key] += count
+        levels = {level for _, level in seen}
+        if stream != "exporter" and not levels.isdisjoint(("warn", "error")):
+            self._count_problems(records)
+        if not levels.isdisjoint(self._unshipped):
+            records = [record for record in records if record.level not in self._unshipped]
+        if records:
+            lines, count = json_lines(records)
+            self.tail.add(lines, count)
+            self._sink.write(*((lines, count) if self._as_text is None else self._as_text(records)))
 
-        return Pump(fd, lambda lines: take(assembler.feed(lines)), idle)
+    def _count_problems(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if record.level in ("warn", "error"):
+                key = record.component or "other", record.level
+                known = key in self.problems or len(self.problems) < MAX_COMPONENTS
+                self.problems[key if known else ("other", record.level)] += 1
 
     def _model_of(self, child: int | None) -> str | None:
         """The model of a child. Its first line can overtake the router's, which names it on the other pipe."""
@@ -128,35 +158,14 @@ class LogStream:
             model = self.model_of(child)
         return model
 
-    def _tell(self, events: Iterable[RequestEvent]) -> None:
-        for event in events:
-            self.on_request(event)
-            if isinstance(event, Finished):
-                self.add(_finished(event, self.model_of(event.child)))
-
-
-def _finished(request: Finished, model: str | None) -> Record:
-    """The `request_finished` line."""
-    prompt, generation = request.prompt_seconds, request.generation_seconds
-    fields: dict[str, object | None] = {
-        "outcome": request.outcome,
-        "prompt_tokens": request.prompt_tokens,
-        "cached_tokens": request.cached_tokens,
-        "generation_tokens": request.generation_tokens,
-        "prompt_seconds": prompt,
-        "generation_seconds": generation,
-        "total_seconds": None if prompt is None or generation is None else round(prompt + generation, 6),
-        "tokens_per_second": (
-            round(request.generation_tokens / generation, 3) if request.generation_tokens and generation else None
-        ),
-    }
-    return Record(
-        time=timestamp(time.time()),
-        level="info",
-        source="exporter",
-        model=model,
-        task=request.task,
-        event="request_finished",
-        message=f"request {request.outcome}",
-        fields={key: value for key, value in fields.items() if value is not None},
-    )
+    def _dropped_line(self, count: int) -> bytes:
+        """What is written when a reader who had stalled reads again. Called in the sink's thread."""
+        record = Record(
+            time=timestamp(time.time()),
+            level="warn",
+            source="exporter",
+            event="log_lines_dropped",
+            message=f"{count} log lines were given up because nobody read stdout fast enough (logs.buffer)",
+            fields={"count": count},
+        )
+        return (self._as_text or json_lines)([record])[0]

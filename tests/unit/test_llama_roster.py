@@ -63,6 +63,15 @@ def test_a_load_told_by_events_and_lists_is_one_load() -> None:
     assert story.told == [("a", None, S.UNLOADED), ("a", S.UNLOADED, S.LOADING), ("a", S.LOADING, S.LOADED)]
 
 
+def test_events_that_a_list_has_overtaken_count_nothing_twice() -> None:
+    story = Story()
+    story.lists(Listed("a", S.UNLOADED))
+    story.lists(Listed("a", S.LOADED, 4001))
+    story.event(S.LOADING)
+    story.event(S.LOADED)
+    assert (story.entry.state, story.entry.loads["loaded"]) == (S.LOADED, 1)
+
+
 def test_a_load_that_only_lists_show() -> None:
     story = Story()
     story.lists(Listed("a", S.UNLOADED))

@@ -1,9 +1,12 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.logs.assembler import Assembler
-from exporter.logs.grammar import BODIES, CHILD, PREFIX, TIMING, Pattern, parse
+from exporter.logs.clock import Clock
+from exporter.logs.grammar import BODIES, CHILD, PREFIX, TIMING, Fields, Pattern, microseconds, read
 from exporter.logs.record import Record
 from tests.support import FIXTURES
 
@@ -15,30 +18,46 @@ def test_every_pattern_matches_its_sample_and_nothing_above_it_does(pattern: Pat
         assert not any(above.regex.match(pattern.sample) for above in BODIES[: BODIES.index(pattern)])
 
 
+def fields(line: str) -> Fields:
+    (found,) = read(line + "\n")
+    return Fields._make(found)
+
+
 def test_a_line_of_a_new_build_is_taken_apart() -> None:
-    line = parse("0.04.014.844 W slot print_timing: id  0 | task 12 | total time = 5 ms")
-    assert (line.level, line.component, line.function) == ("warn", "slot", "print_timing")
-    assert (line.slot, line.task, line.message) == (0, 12, "total time = 5 ms")
-    assert line.offset == pytest.approx(4.014844)
-    assert not line.continues
+    line = fields("0.04.014.844 W slot print_timing: id  0 | task 12 | total time = 5 ms")
+    assert (line.letter, line.function, line.slot, line.task) == ("W", "print_timing", "0", "12")
+    assert line.message == "total time = 5 ms"
+    assert microseconds(line.second) + int(line.milli + line.micro) == 4_014_844
 
 
 def test_a_line_of_a_router_child_behind_colours() -> None:
-    line = parse("[41381] \x1b[32m0.00.004.007\x1b[0m E gguf_init_from_reader: failed to read header")
-    assert (line.child, line.level, line.component) == (41381, "error", "gguf_init_from_reader")
+    line = fields("[41381] \x1b[32m0.00.004.007\x1b[0m E gguf_init_from_reader: failed to read header")
+    assert (line.child, line.letter, line.other) == ("41381", "E", "gguf_init_from_reader")
     assert line.message == "failed to read header"
 
 
-def test_a_json_line_and_one_that_only_looks_like_it() -> None:
-    line = parse('{"type":"log","time":2990,"level":"warn","msg":"srv  llama_server: no key\\n"}')
-    assert (line.level, line.component, line.message, line.offset) == ("warn", "srv", "no key", 0.00299)
+@given(st.text(alphabet=st.characters(exclude_characters="\n", codec="utf-8")))
+def test_every_text_is_one_line_and_none_of_it_is_lost(text: str) -> None:
+    line = fields(text)
+    assert line.raw.endswith(line.message)
+    if "\x1b" not in text and not text.endswith("\r"):
+        assert text.endswith(line.raw)
+
+
+def test_json_lines_and_what_only_looks_like_them() -> None:
+    text = '{"type":"log","time":2990,"level":"warn","msg":"srv  llama_server: no key\\nbelow\\n"}'
     broken = '{"type":"log","time":29'
-    assert parse(broken).message == broken
+    records = records_of(f"{text}\n[41381] {text}\n{broken}\n{text}\n")
+    assert sorted((record.model or "", record.message) for record in records) == sorted(
+        [("", "no key\nbelow"), ("", broken), ("", "no key\nbelow"), ("41381", "no key\nbelow")]
+    )
+    whole = [record for record in records if record.message != broken]
+    assert {(record.level, record.component, record.function) for record in whole} == {("warn", "srv", "llama_server")}
 
 
 def records_of(text: str) -> list[Record]:
-    assembler = Assembler(lambda: "now", lambda child: None if child is None else str(child))
-    records = [*assembler.feed(text.removesuffix("\n").split("\n")), *assembler.flush()]
+    assembler = Assembler(Clock(lambda: 0), lambda child: None if child is None else str(child))
+    records = [*assembler.feed(text.removesuffix("\n") + "\n"), *assembler.flush()]
     return [record for _, record in records]
 
 

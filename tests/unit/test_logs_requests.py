@@ -8,16 +8,20 @@ from hypothesis import strategies as st
 
 from exporter.logs import router
 from exporter.logs.assembler import Assembler
+from exporter.logs.clock import Clock
 from exporter.logs.requests import Finished, Launched, RequestEvent, RequestTracker
 from exporter.logs.router import Ended, Spawned
 from tests.support import FIXTURES
 
 
+def block(lines: list[str]) -> str:
+    return "".join(line + "\n" for line in lines)
+
+
 def events_of(file: Path) -> list[RequestEvent]:
-    assembler = Assembler(lambda: "now", lambda child: None if child is None else str(child))
+    assembler = Assembler(Clock(lambda: 0), lambda child: None if child is None else str(child))
     tracker = RequestTracker()
-    lines = file.read_text("utf-8").removesuffix("\n").split("\n")
-    records = [*assembler.feed(lines), *assembler.flush()]
+    records = [*assembler.feed(file.read_text("utf-8").removesuffix("\n") + "\n"), *assembler.flush()]
     return [event for child, record in records for event in tracker.feed(child, record)] + list(tracker.settle())
 
 
@@ -66,9 +70,9 @@ def test_children_that_write_at_once_are_kept_apart_wherever_their_lines_meet(da
     while all(children):
         mixed.append(children[data.draw(st.integers(0, 1))].pop(0))
     mixed += children[0] + children[1]
-    assembler = Assembler(lambda: "now", str)
+    assembler = Assembler(Clock(lambda: 0), str)
     tracker = RequestTracker()
-    records = [*assembler.feed(mixed), *assembler.flush()]
+    records = [*assembler.feed(block(mixed)), *assembler.flush()]
     events = [event for child, record in records for event in tracker.feed(child, record)] + list(tracker.settle())
     finished = [event for event in events if isinstance(event, Finished)]
     assert {(event.child, event.prompt_tokens, event.generation_tokens) for event in finished} == {
@@ -80,9 +84,9 @@ def test_children_that_write_at_once_are_kept_apart_wherever_their_lines_meet(da
 
 @pytest.mark.parametrize("build", ["mid", "new"])
 def test_a_router_tells_which_port_is_whose_and_how_its_children_ended(build: str) -> None:
-    assembler = Assembler(lambda: "now", lambda _: None)
+    assembler = Assembler(Clock(lambda: 0), lambda _: None)
     lines = (FIXTURES / build / "router.stderr.log").read_text("utf-8").splitlines()
-    records = [*assembler.feed(lines), *assembler.flush()]
+    records = [*assembler.feed(block(lines)), *assembler.flush()]
     events = [event for _, record in records if (event := router.read(record)) is not None]
     spawned = [event.model for event in events if isinstance(event, Spawned)]
     assert spawned == ["alpha", "beta", "broken"]
@@ -105,8 +109,8 @@ def test_what_was_drafted(line: str, expected: tuple[int, int]) -> None:
     task = text[begin].split("task ")[1].split(" ")[0]
     drafted = re.sub(r"id +\d+ \| task \d+", text[begin].split("launch_slot_: ")[1].split(" | proc")[0], line)
     lines = [*text[begin:end], f"0.00.000.001 I {drafted}", *text[end:]]
-    assembler, tracker = Assembler(lambda: "now", lambda _: None), RequestTracker()
-    records = [*assembler.feed(lines), *assembler.flush()]
+    assembler, tracker = Assembler(Clock(lambda: 0), lambda _: None), RequestTracker()
+    records = [*assembler.feed(block(lines)), *assembler.flush()]
     events = [event for child, record in records for event in tracker.feed(child, record)] + list(tracker.settle())
     first = next(event for event in events if isinstance(event, Finished))
     assert (first.task, first.draft_tokens, first.draft_accepted) == (int(task), *expected)
@@ -124,8 +128,8 @@ def test_bare_draft_lines_of_old_builds_belong_to_the_request_that_ended() -> No
         "draft acceptance rate = 0.57576 (   19 accepted /    33 generated)",
         "srv  update_slots: all slots are idle",
     ]
-    assembler, tracker = Assembler(lambda: "now", lambda _: None), RequestTracker()
-    records = [*assembler.feed(lines), *assembler.flush()]
+    assembler, tracker = Assembler(Clock(lambda: 0), lambda _: None), RequestTracker()
+    records = [*assembler.feed(block(lines)), *assembler.flush()]
     events = [event for child, record in records for event in tracker.feed(child, record)] + list(tracker.settle())
     assert [type(event) for event in events] == [Launched, Finished]
     (_, finished) = events
