@@ -22,6 +22,8 @@ AT_START_ONLY = frozenset(
         "metrics.collectors.container",
         "metrics.collectors.process",
         "metrics.buckets",
+        "metrics.collectors.gpu_nvidia",
+        "metrics.collectors.gpu_amd",
         "logs.buffer",
         "logs.format",
     }

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from exporter.collectors.collector import Collector
 from exporter.collectors.container import ContainerCollector
 from exporter.collectors.exporter import ExporterCollector
+from exporter.collectors.gpu_nvidia import GpuNvidiaCollector
 from exporter.collectors.host import HostCollector
 from exporter.collectors.models import ModelsCollector
 from exporter.collectors.native import NativeCollector
@@ -29,6 +30,11 @@ COLLECTORS: dict[str, Callable[[Sources], Collector | None]] = {
         HostCollector(model_paths=sources.model_files) if sources.config.metrics.collectors.host else None
     ),
     "container": lambda sources: ContainerCollector() if sources.config.metrics.collectors.container else None,
+    "gpu_nvidia": lambda sources: (
+        GpuNvidiaCollector(sources.processes, required=sources.config.metrics.collectors.gpu_nvidia is True)
+        if sources.config.metrics.collectors.gpu_nvidia
+        else None
+    ),
     "exporter": lambda sources: ExporterCollector(sources.log, sources.reloaded),
 }
 """A builder for each; None where the configuration turns it off."""

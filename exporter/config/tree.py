@@ -70,12 +70,19 @@ class Web(msgspec.Struct, frozen=True):
     listen_address: Address = "127.0.0.1:9842"
 
 
+Wanted = bool | Literal["auto"]
+"""With `auto` nothing is said when there is none, with true it is a failure."""
+
+
 class Collectors(msgspec.Struct, frozen=True):
     """Which sources are read."""
 
     host: bool = True
     container: bool = True
     process: bool = True
+    gpu_nvidia: Wanted = "auto"
+    gpu_amd: Wanted = "auto"
+    """GPUs of AMD, Intel and others that the kernel's DRM shows."""
 
 
 class Metrics(msgspec.Struct, frozen=True):

@@ -1,0 +1,101 @@
+"""GPUs of NVIDIA, through NVML."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pynvml
+
+from exporter.catalog import gpu as catalog
+from exporter.catalog.metric import Family
+from exporter.collectors.collector import NoData, Partial
+from exporter.collectors.gpu import GpuCollector
+from exporter.gpu.driver import Driver, NoGpuError
+from exporter.gpu.nvidia import read_gpu
+from exporter.gpu.nvml import Device, DriverLostError, GpuLostError
+from exporter.gpu.owners import Owners
+from exporter.gpu.samples import Samples
+
+REOPEN_AFTER = 30.0
+"""Seconds between attempts to open a driver that is not there, or from which a GPU is missing."""
+
+
+class GpuNvidiaCollector(GpuCollector):
+    """Reads NVML. `required` makes it a failure that there is no GPU. `root` is where `proc` lies."""
+
+    name = "gpu_nvidia"
+
+    def __init__(
+        self,
+        processes: Callable[[], Mapping[str, int]],
+        *,
+        required: bool = False,
+        root: Path = Path("/"),
+        every: float = 1.0,
+        reopen_after: float = REOPEN_AFTER,
+    ) -> None:
+        super().__init__(NvidiaGpus(required=required, root=root, reopen_after=reopen_after), processes, every=every)
+
+
+class NvidiaGpus:
+    """All GPUs of NVIDIA and their MIG slices."""
+
+    def __init__(self, *, required: bool, root: Path, reopen_after: float) -> None:
+        self._required = required
+        self._root = root
+        self._driver = Driver(reopen_after)
+        self._pcie: dict[str, tuple[float | None, float | None]] = {}
+        self._turn = -1
+
+    def look(self, processes: Mapping[str, int]) -> list[Family]:
+        """Read every GPU; one that fails leaves the others in place."""
+        samples = Samples()
+        try:
+            self._driver.require()
+            problems = self._read(processes, samples)
+        except NoGpuError as error:
+            if not self._required:
+                raise NoData from error
+            raise OSError(f"metrics.collectors.gpu_nvidia is true, but {error}") from error
+        except DriverLostError as error:
+            problems = [str(error)]
+        if problems:
+            raise Partial(samples.families(), "; ".join(problems))
+        return samples.families()
+
+    def _read(self, processes: Mapping[str, int], samples: Samples) -> list[str]:
+        """Add all GPUs; what went wrong."""
+        owners = Owners(processes, self._root)
+        problems = list(self._driver.problems)
+        answered = 0
+        for gpu in self._driver.gpus:
+            gpu.failures.clear()
+            try:
+                read_gpu(gpu, self._driver.version, owners, samples)
+                received, transmitted = self._pcie.get(gpu.uuid, (None, None))
+                samples.add(catalog.PCIE_RECEIVED, received, gpu.index, gpu.uuid)
+                samples.add(catalog.PCIE_TRANSMITTED, transmitted, gpu.index, gpu.uuid)
+                answered += 1
+            except GpuLostError as error:
+                self._driver.lose_one()
+                problems.append(f"GPU {gpu.index} ({gpu.uuid}): {error}")
+            except DriverLostError as error:
+                raise self._driver.lose(error) from error
+            problems += [f"GPU {gpu.index} ({gpu.uuid}): {failure}" for failure in gpu.failures]
+        samples.add(catalog.GPUS, answered, "nvidia")
+        return problems
+
+    def tick(self, processes: Mapping[str, int]) -> None:
+        """Sample the PCIe rates of the next GPU."""
+        del processes
+        gpus = self._driver.gpus
+        if not gpus:
+            return
+        self._turn = (self._turn + 1) % len(gpus)
+        gpu = gpus[self._turn]
+        try:
+            self._sample_pcie(gpu)
+        except (GpuLostError, DriverLostError):
+            self._pcie.pop(gpu.uuid, None)  # the next look meets it and tells
+
+    def _sample_pcie(self, gpu: Device) -> None:
+        self._pcie[gpu.uuid] = gpu.pcie(pynvml.NVML_PCIE_UTIL_RX_BYTES), gpu.pcie(pynvml.NVML_PCIE_UTIL_TX_BYTES)

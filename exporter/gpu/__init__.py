@@ -1,0 +1,1 @@
+"""GPUs: what drivers tell of them, read without changing anything."""

@@ -1,0 +1,107 @@
+"""NVIDIA's driver as long as the exporter runs: opened when it is first needed, and anew when something was lost."""
+
+import time
+
+import pynvml
+
+from exporter.gpu.nvml import DRIVER_GONE, Device, DriverLostError
+
+NOT_INSTALLED = frozenset({pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED})
+ADVICE = {
+    pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "libnvidia-ml.so.1 is not here: install the driver, or give the container the "
+    "GPUs (--gpus all)",
+    pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "the kernel module is not loaded: modprobe nvidia",
+    pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: "the driver was updated under the running kernel module: reboot",
+}
+
+
+class NoGpuError(Exception):
+    """There is no NVIDIA GPU here, and there was none before."""
+
+
+class Driver:
+    """Keeps NVML open and knows which GPUs there have been.
+
+    What is lost can only come back when NVML is opened anew, which is done `reopen_after` seconds after the last time:
+    opening takes long on some machines.
+    """
+
+    def __init__(self, reopen_after: float) -> None:
+        self.gpus: list[Device] = []
+        self.version = ""
+        self.problems: list[str] = []
+        """What was lost or could not be opened, for as long as that lasts."""
+        self._reopen_after = reopen_after
+        self._opened_at = float("-inf")
+        self._open = False
+        self._lost_one = False
+        self._error: Exception | None = None
+        self._known: dict[str, str] = {}
+
+    def require(self) -> None:
+        """Open NVML if it is not. Raise `NoGpuError` or `DriverLostError`."""
+        stale = time.monotonic() - self._opened_at >= self._reopen_after
+        if self._open and not (stale and (self.problems or self._lost_one)):
+            return
+        if stale:
+            self.close()
+            self._opened_at = time.monotonic()
+            self._error = self._try_open()
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """Give the driver back: it cannot be unloaded, nor a GPU reset, while NVML is open."""
+        if not self._open:
+            return
+        self._open, self.gpus = False, []
+        try:
+            pynvml.nvmlShutdown()
+        except pynvml.NVMLError as error:
+            if error.value not in DRIVER_GONE:
+                raise
+
+    def lose_one(self) -> None:
+        """Note that a GPU does not answer: it may after the next opening."""
+        self._lost_one = True
+
+    def lose(self, error: DriverLostError) -> DriverLostError:
+        """Close after the driver went away; the error to tell until it is back."""
+        self.close()
+        self._error = DriverLostError(f"the NVIDIA driver went away: {error}")
+        return self._error
+
+    def _try_open(self) -> Exception | None:
+        try:
+            pynvml.nvmlInit()
+        except pynvml.NVMLError as error:
+            text = f"NVML cannot be opened: {error}; {ADVICE.get(error.value, 'nvidia-smi tells more')}"
+            if error.value in NOT_INSTALLED and not self._known:
+                return NoGpuError(text)
+            return DriverLostError(text)
+        self._open = True
+        try:
+            self._enumerate()
+        except pynvml.NVMLError as error:
+            self.close()
+            return DriverLostError(f"NVML cannot list GPUs: {error}")
+        if not self.gpus and not self.problems:
+            self.close()
+            return NoGpuError("the NVIDIA driver is here and shows no GPU")
+        return None
+
+    def _enumerate(self) -> None:
+        self.version = pynvml.nvmlSystemGetDriverVersion()
+        self.problems, self._lost_one = [], False
+        for number in range(pynvml.nvmlDeviceGetCount()):
+            try:
+                self.gpus.append(Device(pynvml.nvmlDeviceGetHandleByIndex(number), str(number)))
+            except pynvml.NVMLError as error:
+                self.problems.append(f"GPU {number}: {error}")
+        present = {gpu.uuid: gpu.index for gpu in self.gpus}
+        self.problems += [
+            f"GPU {index} ({uuid}) is gone; if it was taken out on purpose, restart the exporter"
+            for uuid, index in self._known.items()
+            if uuid not in present
+        ]
+        self._known.update(present)

@@ -1,0 +1,49 @@
+"""Whose a process is: that of a model, with all that descend from it, or a foreign one (proc_pid_stat(5))."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+OTHER = "other"
+"""Stands for all processes that belong to no model."""
+
+
+class Owners:
+    """Looks up from a process to its ancestors, so that the cost is that of the processes asked for.
+
+    `processes` gives the PID of each model's process; of ancestors the nearest counts, since a router is the parent of
+    its models. `root` is where `proc` lies. Answers are kept: make a new one for each look.
+    """
+
+    def __init__(self, processes: Mapping[str, int], root: Path = Path("/")) -> None:
+        # An unnamed model comes first, so that a name for the same process wins.
+        self._known = {pid: model for model, pid in sorted(processes.items())}
+        self._proc = f"{root}/proc"
+
+    def of(self, pid: int) -> str | None:
+        """The model, `OTHER`, or None when there is no such process here: it ended, or its number is the host's."""
+        path = [pid]
+        while (owner := self._known.get(path[-1])) is None:
+            parent = self._parent(path[-1])
+            if parent is None and len(path) == 1:
+                return None
+            if not parent:  # the top, or one that ended meanwhile
+                owner = OTHER
+                break
+            path.append(parent)
+        self._known.update(dict.fromkeys(path, owner))
+        return owner
+
+    def _parent(self, pid: int) -> int | None:
+        try:
+            file = os.open(f"{self._proc}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            stat = os.read(file, 1024)
+        except OSError:
+            return None  # ended between the two calls
+        finally:
+            os.close(file)
+        # The name, in parentheses, may hold blanks and parentheses: state and parent follow the last one.
+        return int(stat[stat.rfind(b")") + 1 :].split(maxsplit=2)[1])
