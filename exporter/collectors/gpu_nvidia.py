@@ -58,6 +58,10 @@ class NvidiaGpus:
             raise OSError(f"metrics.collectors.gpu_nvidia is true, but {error}") from error
         except DriverLostError as error:
             problems = [str(error)]
+        for labels, count in self._driver.xids.counts.items():
+            samples.add(catalog.XID_ERRORS, count, *labels)
+        if self._driver.xids.problem is not None:
+            problems.append(self._driver.xids.problem)
         if problems:
             raise Partial(samples.families(), "; ".join(problems))
         return samples.families()

@@ -5,6 +5,7 @@ import time
 import pynvml
 
 from exporter.gpu.nvml import DRIVER_GONE, Device, DriverLostError
+from exporter.gpu.xid import XidWatch
 
 NOT_INSTALLED = frozenset({pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED})
 ADVICE = {
@@ -27,6 +28,7 @@ class Driver:
     """
 
     def __init__(self, reopen_after: float) -> None:
+        self.xids = XidWatch()
         self.gpus: list[Device] = []
         self.version = ""
         self.problems: list[str] = []
@@ -54,6 +56,7 @@ class Driver:
         """Give the driver back: it cannot be unloaded, nor a GPU reset, while NVML is open."""
         if not self._open:
             return
+        self.xids.stop()
         self._open, self.gpus = False, []
         try:
             pynvml.nvmlShutdown()
@@ -88,6 +91,7 @@ class Driver:
         if not self.gpus and not self.problems:
             self.close()
             return NoGpuError("the NVIDIA driver is here and shows no GPU")
+        self.xids.start(self.gpus)
         return None
 
     def _enumerate(self) -> None:

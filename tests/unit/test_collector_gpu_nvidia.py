@@ -14,6 +14,7 @@ import pytest
 from exporter.catalog.metric import Family
 from exporter.collectors.collector import NoData, Partial
 from exporter.collectors.gpu_nvidia import GpuNvidiaCollector, NvidiaGpus
+from exporter.gpu import xid
 from tests.nvml.stub import Stub
 from tests.support import eventually
 
@@ -100,6 +101,7 @@ def stub(libnvidia_ml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(pynvml, "nvmlLib", ctypes.CDLL(str(library)))
     monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
     monkeypatch.setenv("NVML_STUB", str(tmp_path / "nvml"))
+    monkeypatch.setattr(xid, "WAIT", 20)
     return Stub(tmp_path / "nvml")
 
 
@@ -382,3 +384,74 @@ async def test_scrapes_that_come_together_share_one_look(start: Start) -> None:
     first, second = await asyncio.gather(collector.collect(), collector.collect())
     assert first is second
     assert await collector.collect() is not first
+
+
+async def xids(collector: GpuNvidiaCollector) -> dict[tuple[str, ...], float]:
+    """XID errors that were counted, lost GPUs or not."""
+    try:
+        families = await collector.collect()
+    except Partial as partial:
+        families = partial.families
+    return {labels: count for labels, count in page(families)["llama_gpu_xid_errors_total"].items() if count}
+
+
+async def test_xid_errors_are_counted_and_outlive_the_gpu(stub: Stub, start: Start) -> None:
+    collector = start()
+    grave = page(await collector.collect())["llama_gpu_xid_errors_total"]
+    assert set(grave.values()) == {0}
+    assert {("0", UUID, "79"), ("1", UUID_1, "48")} < set(grave)
+    stub.put({"xid": "1:79,0:154,1:79,0:48"})
+    expected = {("0", UUID, "48"): 1, ("0", UUID, "154"): 1, ("1", UUID_1, "79"): 2}
+
+    async def counted() -> bool:
+        return await xids(collector) == expected
+
+    await eventually(counted)
+    stub.put({"lost.1": 1, "gpus": 1})
+    await read_partial(collector)  # NVML is opened anew
+    assert await xids(collector) == expected
+    stub.put({"xid": "1:79,0:154,1:79,0:48,0:48"})
+    expected["0", UUID, "48"] = 2
+    await eventually(counted)
+
+
+async def test_a_gpu_that_tells_no_events_has_no_counts(stub: Stub, start: Start) -> None:
+    stub.put({"error.0.nvmlDeviceRegisterEvents": 3})
+    counts = page(await start().collect())["llama_gpu_xid_errors_total"]
+    assert {labels[0] for labels in counts} == {"1"}
+
+
+async def test_events_that_cannot_be_waited_for_are_a_failure_until_they_can(stub: Stub, start: Start) -> None:
+    collector = start()
+    await collector.collect()
+    stub.put({"error.nvmlEventSetWait_v2": 999})
+
+    async def fails() -> bool:
+        try:
+            await collector.collect()
+        except Partial as partial:
+            return str(partial) == "waiting for XID errors: Unknown Error"
+        return False
+
+    await eventually(fails)
+    stub.put({"error.nvmlEventSetWait_v2": None, "xid": "0:31"})
+
+    async def counted() -> bool:
+        return await xids(collector) == {("0", UUID, "31"): 1}
+
+    await eventually(counted)
+    assert "llama_gpus" in await read(collector)
+
+
+async def test_where_there_are_no_events_nothing_is_wrong(stub: Stub, start: Start) -> None:
+    stub.put({"error.nvmlEventSetCreate": 3})
+    found = page(await start().collect())
+    assert found["llama_gpus"] == {("nvidia",): 2}
+    assert "llama_gpu_xid_errors_total" not in found
+
+
+async def test_without_event_sets_the_rest_is_served(stub: Stub, start: Start) -> None:
+    stub.put({"error.nvmlEventSetCreate": 999})
+    found, error = await read_partial(start())
+    assert error == "XID errors cannot be watched: Unknown Error"
+    assert found["llama_gpus"] == {("nvidia",): 2}
