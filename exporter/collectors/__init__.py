@@ -5,6 +5,7 @@ from collections.abc import Callable
 from exporter.collectors.collector import Collector
 from exporter.collectors.container import ContainerCollector
 from exporter.collectors.exporter import ExporterCollector
+from exporter.collectors.gpu_amd import GpuAmdCollector
 from exporter.collectors.gpu_nvidia import GpuNvidiaCollector
 from exporter.collectors.host import HostCollector
 from exporter.collectors.models import ModelsCollector
@@ -33,6 +34,11 @@ COLLECTORS: dict[str, Callable[[Sources], Collector | None]] = {
     "gpu_nvidia": lambda sources: (
         GpuNvidiaCollector(sources.processes, required=sources.config.metrics.collectors.gpu_nvidia is True)
         if sources.config.metrics.collectors.gpu_nvidia
+        else None
+    ),
+    "gpu_amd": lambda sources: (
+        GpuAmdCollector(sources.processes, required=sources.config.metrics.collectors.gpu_amd is True)
+        if sources.config.metrics.collectors.gpu_amd
         else None
     ),
     "exporter": lambda sources: ExporterCollector(sources.log, sources.reloaded),

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 OTHER = "other"
@@ -47,3 +48,35 @@ class Owners:
             os.close(file)
         # The name, in parentheses, may hold blanks and parentheses: state and parent follow the last one.
         return int(stat[stat.rfind(b")") + 1 :].split(maxsplit=2)[1])
+
+
+def descendants(processes: Mapping[str, int], root: Path = Path("/")) -> dict[int, str]:
+    """PIDs of the models' processes and of all that descend from them, with the model; no other process is looked at.
+
+    Reads `/proc/PID/task/TID/children` (proc_pid_task(5)). Where the kernel has none, children are not found.
+    """
+    found = {pid: model for model, pid in sorted(processes.items())}
+    waiting = list(found)
+    while waiting:
+        pid = waiting.pop()
+        for child in _children(f"{root}/proc/{pid}/task"):
+            if child not in found:
+                found[child] = found[pid]
+                waiting.append(child)
+    return found
+
+
+def _children(tasks: str) -> list[int]:
+    children: list[int] = []
+    try:
+        threads = os.listdir(tasks)  # noqa: PTH208 -- Path.iterdir makes a Path of each, and there may be hundreds
+    except OSError:
+        return []
+    for thread in threads:
+        with suppress(OSError):  # the thread ended meanwhile
+            file = os.open(f"{tasks}/{thread}/children", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                children += map(int, os.read(file, 1 << 16).split())
+            finally:
+                os.close(file)
+    return children

@@ -63,3 +63,12 @@ async def test_without_a_gpu_only_a_required_one_is_missed(
         assert not any(name.startswith("llama_gpu_") for name in page)
         told = [line for line in it.lines if "gpu_nvidia" in line["message"]]
         assert bool(told) == (setting == "true")
+
+
+async def test_a_required_gpu_of_amd_is_missed(tmp_path: Path) -> None:
+    config = {"metrics": {"collectors": {"gpu_nvidia": False, "gpu_amd": True}}}
+    async with exporter(command=FAKE, config=config, folder=tmp_path) as it:
+        page = await it.metrics()
+        success = page["llama_exporter_collector_success{collector=gpu_amd}"]
+        assert success == any(name.startswith("llama_gpu_info") for name in page)
+        assert SUCCESS not in page
