@@ -1,6 +1,8 @@
 """GPUs of NVIDIA, through NVML."""
 
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pynvml
@@ -10,6 +12,8 @@ from exporter.catalog.metric import Family
 from exporter.collectors.collector import NoData, Partial
 from exporter.collectors.gpu import GpuCollector
 from exporter.gpu.driver import Driver, NoGpuError
+from exporter.gpu.energy import PowerIntegral
+from exporter.gpu.model_energy import ModelEnergy
 from exporter.gpu.nvidia import read_gpu
 from exporter.gpu.nvml import Device, DriverLostError, GpuLostError
 from exporter.gpu.owners import Owners
@@ -43,6 +47,9 @@ class NvidiaGpus:
         self._required = required
         self._root = root
         self._driver = Driver(reopen_after)
+        self._integral = PowerIntegral()
+        self._counting: set[str] = set()
+        self._models = ModelEnergy()
         self._pcie: dict[str, tuple[float | None, float | None]] = {}
         self._turn = -1
 
@@ -60,6 +67,9 @@ class NvidiaGpus:
             problems = [str(error)]
         for labels, count in self._driver.xids.counts.items():
             samples.add(catalog.XID_ERRORS, count, *labels)
+        for uuid, account in self._models.accounts.items():
+            for model, joules in account.joules.items():
+                samples.add(catalog.MODEL_ENERGY, joules, account.gpu, uuid, model)
         if self._driver.xids.problem is not None:
             problems.append(self._driver.xids.problem)
         if problems:
@@ -75,6 +85,8 @@ class NvidiaGpus:
             gpu.failures.clear()
             try:
                 read_gpu(gpu, self._driver.version, owners, samples)
+                if gpu.uuid not in self._counting:
+                    samples.add(catalog.ENERGY, self._integral.joules.get(gpu.uuid), gpu.index, gpu.uuid)
                 received, transmitted = self._pcie.get(gpu.uuid, (None, None))
                 samples.add(catalog.PCIE_RECEIVED, received, gpu.index, gpu.uuid)
                 samples.add(catalog.PCIE_TRANSMITTED, transmitted, gpu.index, gpu.uuid)
@@ -89,17 +101,30 @@ class NvidiaGpus:
         return problems
 
     def tick(self, processes: Mapping[str, int]) -> None:
-        """Sample the PCIe rates of the next GPU."""
-        del processes
+        """Account for the energy of all GPUs, and sample the PCIe rates of the next one."""
         gpus = self._driver.gpus
-        if not gpus:
-            return
-        self._turn = (self._turn + 1) % len(gpus)
-        gpu = gpus[self._turn]
-        try:
-            self._sample_pcie(gpu)
-        except (GpuLostError, DriverLostError):
-            self._pcie.pop(gpu.uuid, None)  # the next look meets it and tells
+        owners = Owners(processes, self._root)
+        # A loss is met by the next look too, which tells.
+        with suppress(DriverLostError):
+            for gpu in gpus:
+                with suppress(GpuLostError):
+                    self._account(gpu, owners)
+            if gpus:
+                self._turn = (self._turn + 1) % len(gpus)
+                self._sample_pcie(gpus[self._turn])
+
+    def _account(self, gpu: Device, owners: Owners) -> None:
+        failures = len(gpu.failures)
+        joules = gpu.energy()
+        if joules is not None:
+            self._counting.add(gpu.uuid)
+        elif gpu.uuid not in self._counting and len(gpu.failures) == failures:  # it has no counter, not just failed
+            self._integral.add(gpu.uuid, gpu.power(), time.monotonic())
+            joules = self._integral.joules.get(gpu.uuid)
+        if joules is not None:
+            self._models.take(gpu, joules, owners)
 
     def _sample_pcie(self, gpu: Device) -> None:
-        self._pcie[gpu.uuid] = gpu.pcie(pynvml.NVML_PCIE_UTIL_RX_BYTES), gpu.pcie(pynvml.NVML_PCIE_UTIL_TX_BYTES)
+        self._pcie.pop(gpu.uuid, None)
+        with suppress(GpuLostError):
+            self._pcie[gpu.uuid] = gpu.pcie(pynvml.NVML_PCIE_UTIL_RX_BYTES), gpu.pcie(pynvml.NVML_PCIE_UTIL_TX_BYTES)

@@ -93,6 +93,13 @@ LOST = {
 }
 """Functions without a second way to their value, and the metrics that are gone with them."""
 
+TICKED = {
+    "llama_gpu_model_energy_joules_total",
+    "llama_gpu_pcie_received_bytes_per_second",
+    "llama_gpu_pcie_transmitted_bytes_per_second",
+    "llama_gpu_xid_errors_total",
+}
+
 
 @pytest.fixture
 def stub(libnvidia_ml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
@@ -139,8 +146,8 @@ async def read(collector: GpuNvidiaCollector) -> Page:
     declared = {metric.name: metric for metric in collector.metrics}
     assert all(declared[family.name].help == family.help for family in families)
     found = page(families)
-    for later in ("pcie_received_bytes_per_second", "pcie_transmitted_bytes_per_second", "xid_errors_total"):
-        found.pop(f"llama_gpu_{later}", None)
+    for name in TICKED:
+        found.pop(name, None)
     return found
 
 
@@ -455,3 +462,84 @@ async def test_without_event_sets_the_rest_is_served(stub: Stub, start: Start) -
     found, error = await read_partial(start())
     assert error == "XID errors cannot be watched: Unknown Error"
     assert found["llama_gpus"] == {("nvidia",): 2}
+
+
+ENERGY = "llama_gpu_energy_joules_total"
+MODEL_ENERGY = "llama_gpu_model_energy_joules_total"
+
+
+async def spent(collector: GpuNvidiaCollector, joules: float) -> dict[str, float]:
+    """Joules by model on GPU 0, once they are so many together."""
+
+    async def check() -> dict[str, float] | None:
+        rows = page(await collector.collect()).get(MODEL_ENERGY, {})
+        found = {labels[2]: value for labels, value in rows.items() if labels[:2] == ("0", UUID)}
+        return found if found and sum(found.values()) == pytest.approx(joules) else None
+
+    found: dict[str, float] = await eventually(check)
+    return found
+
+
+async def test_energy_goes_to_those_who_used_the_gpu(
+    stub: Stub, start: Start, family_of_processes: tuple[int, int], ended: int
+) -> None:
+    model, child = family_of_processes
+    stub.put({"gpus": 1, "energy.0": 5000000})
+    collector = start(lambda: {"m": model})
+    assert await spent(collector, 0) == {"": 0}
+    stub.put({"energy.0": 6000000, "use.0": f"{model}:50,{child}:10,{os.getpid()}:20"})
+    assert await spent(collector, 1000) == {"": 0, "m": 750, "other": 250}
+    # one of nobody knows whom, and garbage
+    stub.put({"energy.0": 7000000, "use.0": f"{model}:30,{ended}:10,{os.getpid()}:4294967295,{child}:0"})
+    assert await spent(collector, 2000) == {"": 250, "m": 1500, "other": 250}
+    stub.put({"energy.0": 7500000, "use.0": None})
+    assert await spent(collector, 2500) == {"": 750, "m": 1500, "other": 250}
+    # the driver was loaded anew
+    stub.put({"energy.0": 100000})
+    assert await spent(collector, 2500) == {"": 750, "m": 1500, "other": 250}
+
+
+@pytest.mark.parametrize(
+    ("busy", "others", "expected"), [(50, "", {"": 0, "m": 1000}), (0, "", {"": 1000}), (50, ",1:5", {"": 1000})]
+)
+async def test_energy_without_shares_goes_to_the_model_that_is_alone(
+    stub: Stub,
+    start: Start,
+    family_of_processes: tuple[int, int],
+    busy: int,
+    others: str,
+    expected: dict[str, float],
+) -> None:
+    model, child = family_of_processes
+    stub.put({"gpus": 1, "energy.0": 0, "error.0.nvmlDeviceGetProcessUtilization": 3, "gpu_util.0": busy})
+    stub.put({"compute.0": f"{model}:5,{child}:5{others}"})
+    collector = start(lambda: {"m": model})
+    assert await spent(collector, 0) == {"": 0}
+    stub.put({"energy.0": 1000000})
+    assert await spent(collector, 1000) == expected
+
+
+async def test_power_is_added_up_where_no_energy_is_counted(stub: Stub, start: Start) -> None:
+    stub.put({"gpus": 2, "error.0.nvmlDeviceGetTotalEnergyConsumption": 3, "power.0": 50000000})
+    collector = start()
+    assert set(page(await collector.collect())[ENERGY]) == {("1", UUID_1)}
+
+    async def grown() -> Page | None:
+        found = page(await collector.collect())
+        return found if found[ENERGY].get(("0", UUID), 0) > 1000 else None
+
+    found = await eventually(grown)
+    assert found[MODEL_ENERGY]["0", UUID, ""] == pytest.approx(found[ENERGY]["0", UUID])
+    assert found[ENERGY]["1", UUID_1] == 123456.789
+
+
+async def test_a_counter_that_fails_once_is_not_replaced(stub: Stub, start: Start) -> None:
+    stub.put({"gpus": 1})
+    collector = start()
+    assert await spent(collector, 0) == {"": 0}
+    stub.put({"error.0.nvmlDeviceGetTotalEnergyConsumption": 999, "temperature.0": 99})
+    for _ in range(3):
+        found, _ = await read_partial(collector)
+        assert ENERGY not in found
+    stub.put({"error.0.nvmlDeviceGetTotalEnergyConsumption": None})
+    assert (await read(collector))[ENERGY] == {("0", UUID): 123456.789}
