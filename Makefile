@@ -31,6 +31,7 @@ docs: $(VENV)/test ## write docs/metrics.md anew from the catalog
 bench: $(VENV)/test ## measure what a scrape and a log line cost
 	$(VENV)/bin/python benchmarks/scrape.py
 	$(VENV)/bin/python benchmarks/logs.py
+	$(VENV)/bin/python -m benchmarks.gpu
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -33,7 +33,7 @@ class GpuCollector:
     metrics = catalog.ALL
 
     def __init__(self, gpus: Gpus, processes: Callable[[], Mapping[str, int]], *, every: float) -> None:
-        self._gpus = gpus
+        self.gpus = gpus
         self._processes = processes
         self._every = every
         self._turn = asyncio.Lock()
@@ -50,7 +50,7 @@ class GpuCollector:
 
     async def _look(self) -> list[Family]:
         try:
-            families = await self._in_thread(self._gpus.look)
+            families = await self._in_thread(self.gpus.look)
         except Partial:
             self._tick_from_now_on()
             raise
@@ -69,5 +69,5 @@ class GpuCollector:
 
     async def _tick(self) -> None:
         while True:
-            await self._in_thread(self._gpus.tick)
+            await self._in_thread(self.gpus.tick)
             await asyncio.sleep(self._every)

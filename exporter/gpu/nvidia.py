@@ -49,7 +49,7 @@ def read_gpu(gpu: Device, driver: str, owners: Owners, samples: Samples) -> None
         samples.add(catalog.CLOCK, gpu.clock(kind), *which, clock)
     samples.add(catalog.NVLINK_RECEIVED, fields.nvlink_received, *which)
     samples.add(catalog.NVLINK_TRANSMITTED, fields.nvlink_transmitted, *which)
-    active, known = gpu.throttle_reasons(), gpu.known_throttle_reasons()
+    active, known = gpu.throttle_reasons(), gpu.known_throttle_reasons
     for reason, bit in THROTTLE_REASONS.items():
         if active is not None and (known is None or known & bit):
             samples.add(catalog.THROTTLE, bool(active & bit), *which, reason)

@@ -3,6 +3,7 @@
 Functions, units and what they return where: https://docs.nvidia.com/deploy/nvml-api/ and its nvml.h.
 """
 
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import pynvml
@@ -148,6 +149,7 @@ class Device:
         )
         return bits
 
+    @cached_property
     def known_throttle_reasons(self) -> int | None:
         """The bits of those that the GPU can tell."""
         bits: int | None = self._ask(

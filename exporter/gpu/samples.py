@@ -1,10 +1,12 @@
 """Samples of one look at all GPUs, gathered row by row and served by metric."""
 
-from exporter.catalog.metric import Family, Metric
+from functools import lru_cache
+
+from exporter.catalog.metric import Family, Metric, Sample
 
 
 class Samples:
-    """Keeps what is known: a value of None is left out."""
+    """Keeps what is known: a value of None is left out, and of equal labels the last value counts."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, tuple[Metric, dict[tuple[str, ...], float]]] = {}
@@ -12,8 +14,25 @@ class Samples:
     def add(self, metric: Metric, value: float | None, *labels: str) -> None:
         """Take one sample, unless `value` is None."""
         if value is not None:
-            self._by_name.setdefault(metric.name, (metric, {}))[1][labels] = value
+            found = self._by_name.get(metric.name)
+            if found is None:
+                self._by_name[metric.name] = found = (metric, {})
+            found[1][labels] = value
 
     def families(self) -> list[Family]:
         """All samples, a family for each metric that has any."""
-        return [metric.family(values) for metric, values in self._by_name.values()]
+        return [
+            Family(
+                metric.name,
+                metric.kind,
+                metric.help,
+                [Sample("", _pairs(metric.labels, labels), value) for labels, value in values.items()],
+            )
+            for metric, values in self._by_name.values()
+        ]
+
+
+@lru_cache(maxsize=8192)
+def _pairs(names: tuple[str, ...], values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Labels, kept from look to look: hundreds of them never change, and pairing them is a fifth of a look."""
+    return tuple(zip(names, values, strict=True))

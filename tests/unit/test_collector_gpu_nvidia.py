@@ -129,8 +129,8 @@ def start(stub: Stub) -> Iterator[Start]:
 
     yield build
     for collector in started:
-        assert isinstance(collector._gpus, NvidiaGpus)
-        collector._gpus._driver.close()
+        assert isinstance(collector.gpus, NvidiaGpus)
+        collector.gpus._driver.close()
 
 
 def page(families: list[Family]) -> Page:
