@@ -6,7 +6,7 @@ VENV := .venv
 PORT ?= 9842
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check format clean bench docs
+.PHONY: help demo test check check-gpu format clean bench docs
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
@@ -32,6 +32,9 @@ bench: $(VENV)/test ## measure what a scrape and a log line cost
 	$(VENV)/bin/python benchmarks/scrape.py
 	$(VENV)/bin/python benchmarks/logs.py
 	$(VENV)/bin/python -m benchmarks.gpu
+
+check-gpu: $(VENV)/test ## compare what we say of NVIDIA GPUs with nvidia-smi
+	$(VENV)/bin/python benchmarks/check_gpu.py
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
