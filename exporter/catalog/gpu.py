@@ -163,8 +163,8 @@ MODEL_MEMORY = Metric(
     "llama_gpu_model_memory_bytes",
     "gauge",
     "Memory of the GPU in bytes that llama-server's process for the model holds, its children included; of a GPU "
-    "without memory of its own, system memory. model is other for all processes that are not llama-server's (NVIDIA "
-    "only). A process whose PID the driver gives differently, as it may in a container, is not counted at all.",
+    "without memory of its own, system memory. model is other for all processes that are not known as llama-server's "
+    "(NVIDIA only). A process whose PID the driver gives differently, as it may in a container, is not counted at all.",
     (*WHICH, "model"),
 )
 MODEL_GTT = Metric(

@@ -15,7 +15,8 @@ from exporter.gpu.driver import Driver, NoGpuError
 from exporter.gpu.energy import PowerIntegral
 from exporter.gpu.model_energy import ModelEnergy
 from exporter.gpu.nvidia import read_gpu
-from exporter.gpu.nvml import Device, DriverLostError, GpuLostError
+from exporter.gpu.nvml import Device
+from exporter.gpu.nvml_errors import DriverLostError, GpuLostError
 from exporter.gpu.owners import Owners
 from exporter.gpu.samples import Samples
 

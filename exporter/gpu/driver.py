@@ -4,7 +4,8 @@ import time
 
 import pynvml
 
-from exporter.gpu.nvml import DRIVER_GONE, Device, DriverLostError
+from exporter.gpu.nvml import Device
+from exporter.gpu.nvml_errors import DRIVER_GONE, DriverLostError
 from exporter.gpu.xid import XidWatch
 
 NOT_INSTALLED = frozenset({pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED})

@@ -8,28 +8,8 @@ from typing import Any, NamedTuple
 
 import pynvml
 
-UNKNOWABLE = frozenset(
-    {
-        pynvml.NVML_ERROR_INVALID_ARGUMENT,  # of arguments that this kind of device does not have
-        pynvml.NVML_ERROR_NOT_SUPPORTED,
-        pynvml.NVML_ERROR_NO_PERMISSION,
-        pynvml.NVML_ERROR_NOT_FOUND,
-        pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,  # of drivers that are older than the function, or younger than its end
-        pynvml.NVML_ERROR_NO_DATA,
-        pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH,
-        pynvml.NVML_ERROR_DEPRECATED,
-        pynvml.NVML_ERROR_NOT_READY,
-    }
-)
-"""Answers that mean "not here": the value is absent, and nothing is wrong."""
-GPU_GONE = frozenset({pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED, pynvml.NVML_ERROR_GPU_NOT_FOUND})
-DRIVER_GONE = frozenset(
-    {
-        pynvml.NVML_ERROR_UNINITIALIZED,
-        pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
-        pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
-    }
-)
+from exporter.gpu.nvml_errors import DRIVER_GONE, GPU_GONE, UNKNOWABLE, DriverLostError, GpuLostError
+
 ALL_LINKS = 0xFFFFFFFF
 FIELDS = (
     pynvml.NVML_FI_DEV_MEMORY_TEMP,
@@ -41,14 +21,6 @@ MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
 """Members of the union nvmlValue_t by nvmlValueType_t."""
 MAX_SHARE = 100
 """Percent. Process samples above it are garbage that some drivers leave in the buffer."""
-
-
-class GpuLostError(Exception):
-    """The GPU does not answer any more."""
-
-
-class DriverLostError(Exception):
-    """NVML as a whole does not answer any more."""
 
 
 class Memory(NamedTuple):
@@ -117,10 +89,8 @@ class Device:
 
     def temperature(self) -> float | None:
         """Of the GPU itself."""
-        value: float | None = self._ask(
-            "nvmlDeviceGetTemperature", pynvml.NVML_TEMPERATURE_GPU, otherwise="nvmlDeviceGetTemperatureV"
-        )
-        return value
+        sensor = pynvml.NVML_TEMPERATURE_GPU
+        return _scaled(self._ask("nvmlDeviceGetTemperature", sensor, otherwise="nvmlDeviceGetTemperatureV"))
 
     def power(self) -> float | None:
         """Watts."""
@@ -189,9 +159,8 @@ class Device:
         try:
             samples = pynvml.nvmlDeviceGetProcessUtilization(self.handle, since)
         except pynvml.NVMLError as error:
-            if error.value == pynvml.NVML_ERROR_NOT_FOUND:
-                return []
-            return None
+            # pynvml takes a driver that has no samples at all, and says so without an error, for a failure.
+            return [] if error.value in {pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_SUCCESS} else None
         return [
             Use(sample.pid, sample.timeStamp, sample.smUtil)
             for sample in samples

@@ -7,7 +7,8 @@ from typing import Any
 
 import pynvml
 
-from exporter.gpu.nvml import UNKNOWABLE, Device
+from exporter.gpu.nvml import Device
+from exporter.gpu.nvml_errors import UNKNOWABLE
 
 GRAVE = (13, 31, 43, 48, 63, 64, 74, 79, 94, 95, 119, 120)
 """Faults of kernels, memory, links, bus, firmware; listed at 0 from the start: increase() misses what begins at 1."""

@@ -480,6 +480,12 @@ async def spent(collector: GpuNvidiaCollector, joules: float) -> dict[str, float
     return found
 
 
+def energy_seen(collector: GpuNvidiaCollector) -> float:
+    """Joules of GPU 0 as the last tick found them."""
+    assert isinstance(collector.gpus, NvidiaGpus)
+    return collector.gpus._models.accounts[UUID].energy
+
+
 async def test_energy_goes_to_those_who_used_the_gpu(
     stub: Stub, start: Start, family_of_processes: tuple[int, int], ended: int
 ) -> None:
@@ -494,9 +500,14 @@ async def test_energy_goes_to_those_who_used_the_gpu(
     assert await spent(collector, 2000) == {"": 250, "m": 1500, "other": 250}
     stub.put({"energy.0": 7500000, "use.0": None})
     assert await spent(collector, 2500) == {"": 750, "m": 1500, "other": 250}
+    # no samples are no sign of a model that is alone and busy
+    stub.put({"energy.0": 7600000, "no_samples.0": 1, "gpu_util.0": 50, "compute.0": f"{model}:5"})
+    assert await spent(collector, 2600) == {"": 850, "m": 1500, "other": 250}
     # the driver was loaded anew
     stub.put({"energy.0": 100000})
-    assert await spent(collector, 2500) == {"": 750, "m": 1500, "other": 250}
+    await eventually(lambda: energy_seen(collector) == 100)
+    stub.put({"energy.0": 200000})
+    assert await spent(collector, 2700) == {"": 950, "m": 1500, "other": 250}
 
 
 @pytest.mark.parametrize(
