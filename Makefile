@@ -6,7 +6,7 @@ VENV := .venv
 PORT ?= 9842
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check check-gpu format clean bench docs
+.PHONY: help demo test check check-gpu format clean bench docs test-live
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
@@ -15,6 +15,9 @@ demo: $(VENV)/demo ## run the exporter over a tiny embedded llama-server, until 
 
 test: $(VENV)/test ## run all tests
 	$(VENV)/bin/python -m pytest -q
+
+test-live: $(VENV)/test ## run dashboards and rules on a real Prometheus, which has to be on PATH
+	$(VENV)/bin/python -m pytest -q tests/live
 
 check: $(VENV)/test ## run the linters and the type checker
 	$(VENV)/bin/ruff check .

@@ -1,50 +1,29 @@
-"""What Prometheus' own parser and linter say of our pages. Needs promtool on PATH; `.ci/run` puts it there."""
+"""The rules and configurations, checked by the programs that load them."""
 
-import json
 import subprocess
 from pathlib import Path
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
 
-from exporter.exposition import TEXT, render
-from exporter.llama.exposition import read, with_model
-from tests.integration.program import EMBEDDED, exporter
+from tests.promql import RULES
 
-REMARKS = 3
-"""promtool's exit code for a page that it can read and would rather see otherwise."""
+PROMETHEUS = Path(__file__).parents[2] / "prometheus"
 
 
-def check(page: bytes) -> tuple[int, str]:
-    command = ["promtool", "check", "metrics"]
-    done = subprocess.run(command, input=page, capture_output=True, check=False)
-    return done.returncode, done.stderr.decode()
+def check(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["a", "b_total", "c:d"]),
-            st.text(max_size=20).filter(lambda text: not set(text) & set("\r\n")),
-            st.floats(),
-        ),
-        max_size=8,
-        unique_by=lambda sample: sample[:2],
-    )
-)
-def test_whatever_comes_in_what_goes_out_is_readable(samples: list[tuple[str, str, float]]) -> None:
-    text = "".join(f"{name}{{l={json.dumps(label, ensure_ascii=False)}}} {value}\n" for name, label, value in samples)
-    code, error = check(render(with_model(read(text)[0], "m"), TEXT))
-    assert code in (0, REMARKS), error
+def test_prometheus_takes_the_configuration(promtool: str) -> None:
+    assert f"{len(RULES)} rule files found" in check(promtool, "check", "config", PROMETHEUS / "prometheus.yml")
 
 
-async def test_our_own_families_are_without_fault(model: Path, tmp_path: Path) -> None:
-    options = {"args": ["-m", str(model), "-c", "2048", "--alias", "tiny"]}
-    async with exporter(command=EMBEDDED, server=options, folder=tmp_path) as it:
-        await it.until("ready")
-        await it.complete(5)
-        page = (await it.get("/metrics"))[1]
-    own = "".join(line + "\n" for line in page.splitlines() if "llamacpp:" not in line)
-    assert "llama_generation_tokens_total" in own
-    assert check(own.encode()) == (0, "")
+@pytest.mark.parametrize("file", sorted((PROMETHEUS / "tests").glob("*.yml")), ids=lambda file: file.stem)
+def test_alerts_fire_and_stay_silent_as_described(promtool: str, file: Path) -> None:
+    assert "SUCCESS" in check(promtool, "test", "rules", file)
+
+
+def test_alertmanager_takes_the_configuration(amtool: str) -> None:
+    assert "SUCCESS" in check(amtool, "check-config", PROMETHEUS.parent / "alertmanager" / "alertmanager.yml")
