@@ -6,7 +6,7 @@ VENV := .venv
 PORT ?= 9842
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check check-gpu format clean bench docs test-live
+.PHONY: help demo test check check-gpu format clean bench docs test-live dashboards
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
@@ -19,10 +19,14 @@ test: $(VENV)/test ## run all tests
 test-live: $(VENV)/test ## run dashboards and rules on a real Prometheus, which has to be on PATH
 	$(VENV)/bin/python -m pytest -q tests/live
 
-check: $(VENV)/test ## run the linters and the type checker
+dashboards: $(VENV)/test ## write grafana/dashboards/*.json anew
+	$(VENV)/bin/python -m grafana
+
+check: $(VENV)/test ## run the linters, the type checker, and look for stale dashboards
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m grafana --check
 
 format: $(VENV)/test ## format the code
 	$(VENV)/bin/ruff check --fix .

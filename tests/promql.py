@@ -187,3 +187,26 @@ def _binary(node: Any, metrics: Known) -> frozenset[str]:
 def _exist(asked: Iterable[str], labels: Iterable[str], node: Any) -> None:
     missing = set(asked) - set(labels)
     assert not missing, f"no label {', '.join(sorted(missing))} in {node.prettify()}"
+
+
+def selectors(query: str) -> list[tuple[str, dict[str, str]]]:
+    """Every metric that the query names, with its label matchers as written."""
+    return [
+        (str(node.name), {m.name: m.value for m in node.matchers.matchers}) for node in _vectors(promql.parse(query))
+    ]
+
+
+def _vectors(node: Any) -> list[Any]:
+    match node:
+        case promql.VectorSelector():
+            return [node]
+        case promql.MatrixSelector():
+            return [node.vector_selector]
+        case promql.SubqueryExpr() | promql.ParenExpr() | promql.UnaryExpr() | promql.AggregateExpr():
+            return _vectors(node.expr)
+        case promql.Call():
+            return [found for argument in node.args for found in _vectors(argument)]
+        case promql.BinaryExpr():
+            return [*_vectors(node.lhs), *_vectors(node.rhs)]
+        case _:
+            return []

@@ -1,0 +1,1 @@
+"""GPU and host: what decides how fast a model can be."""

@@ -1,0 +1,1 @@
+"""SLO: promises on first token, time per token and availability, what is left of them and how fast it goes."""
