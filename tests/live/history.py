@@ -21,9 +21,9 @@ import msgspec
 from exporter.demo.model import write_tiny_model
 from exporter.demo.traffic import play
 from tests.integration.program import EMBEDDED, exporter
+from tests.known_metrics import RULES
 from tests.live.programs import program
 from tests.live.stand_in import stand_in
-from tests.promql import RULES
 from tests.support import eventually, free_port
 
 SCRAPES = 60

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.dashboards import Json, boards, fill, panels
+from tests.known_metrics import known, rules
 from tests.live.history import History, recorded
 from tests.live.stand_in import series
-from tests.promql import known, rules
 
 BOARDS = boards()
 SOON = "the exporter does not have these metrics yet"

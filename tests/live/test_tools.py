@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.known_metrics import RULES
 from tests.live.programs import program
-from tests.promql import RULES
 
 PROMETHEUS = Path(__file__).parents[2] / "prometheus"
 ALERTMANAGER = PROMETHEUS.parent / "alertmanager" / "alertmanager.yml"

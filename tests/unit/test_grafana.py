@@ -10,7 +10,8 @@ from exporter.llama.histogram import FIRST_TOKEN, PER_TOKEN
 from grafana.__main__ import stale
 from grafana.links import RUNBOOKS
 from tests.dashboards import Panel, boards, fill, panels, variables
-from tests.promql import known, labels_of, rules, selectors
+from tests.known_metrics import known, rules
+from tests.promql import labels_of, selectors
 
 BOARDS = boards()
 PANELS = panels()
@@ -166,6 +167,18 @@ def test_links_lead_to_boards_and_their_pickers_and_to_the_exporter_and_to_runbo
     assert any("/d/llama-logs" in url for name in ("overview", "server", "models", "hardware") for url in found[name])
     assert any("/d/llama-server" in url for url in found["logs"])
     assert "http://${__data.fields.Instance}/" in found["overview"] & found["server"] & found["models"]
+
+
+def test_titles_are_not_used_twice() -> None:
+    assert [name for name, times in Counter(panel.name for panel in PANELS).items() if times > 1] == []
+
+
+@pytest.mark.parametrize("panel", METRIC_PANELS, ids=named)
+def test_a_link_takes_what_its_series_have(panel: Panel) -> None:
+    taken = set(re.findall(r"__field\.labels\.(\w+)", str(panel.json["fieldConfig"])))
+    for query in panel.queries:
+        if "{{" in query["legendFormat"]:
+            assert taken <= labels_of(fill(query["expr"], BOARDS[panel.board]), METRICS)
 
 
 def test_slo_pickers_offer_exact_bounds() -> None:

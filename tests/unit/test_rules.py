@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from exporter.llama.histogram import FIRST_TOKEN
-from tests.promql import EXPECTED_SOON, RULES, known, labels_of, own, rules
+from tests.known_metrics import EXPECTED_SOON, RULES, known, own, rules
+from tests.promql import labels_of
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = "https://github.com/llama-server-exporter/llama-server-exporter/blob/main/docs/runbooks/"

@@ -57,7 +57,6 @@ CARDS = [
         unit="bytes",
         empty="No GPU",
         stack=True,
-        links=links.logs_of_series(),
     ),
     timeseries(
         "Busy",

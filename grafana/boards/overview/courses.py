@@ -100,7 +100,7 @@ THROUGHPUT = [
 
 QUEUE = [
     timeseries(
-        "Running",
+        "Running, by model",
         "Requests that slots work on, by model: llama_requests_running.",
         prom(f"sum by (model) (llama_requests_running{{{MODEL}}})", "{{model}}"),
         unit="short",
@@ -108,7 +108,7 @@ QUEUE = [
         stack=True,
     ),
     timeseries(
-        "Waiting",
+        "Waiting, by model",
         "Requests that wait for a slot, by model: llama_requests_waiting.",
         prom(f"sum by (model) (llama_requests_waiting{{{MODEL}}})", "{{model}}"),
         unit="short",

@@ -17,7 +17,7 @@ from grafana.queries import MODEL, SERVER, now, prom, ratio
 
 TILES = [
     stat(
-        "Servers",
+        "Fleet",
         "Servers that are ready, and those that should run: llama_server_up, llama_server_desired_state.",
         prom(f"sum(llama_server_up{{{SERVER}}})", "ready"),
         prom(f"sum(llama_server_desired_state{{{SERVER}}})", "wanted"),
@@ -160,8 +160,8 @@ TILES = [
     ),
     stat(
         "Tokens per joule",
-        "Tokens generated for each joule that the GPUs used, over 5 minutes, on servers that tell their power: "
-        "llama_generation_tokens_total, llama_gpu_power_watts.",
+        "Tokens generated for each joule that the GPUs used, over 5 minutes, on servers that tell their power, that of "
+        "all their models: llama_generation_tokens_total, llama_gpu_power_watts.",
         prom(ratio(f"sum({GENERATED} and on ({BY_SERVER}) {WATTS})", f"sum({WATTS})"), "tokens per joule"),
         unit="short",
         empty="No GPU",

@@ -1,0 +1,101 @@
+"""Every metric that a query may name: what the catalog declares, llama-server's own, what the rules record."""
+
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import exporter.catalog
+from exporter.catalog.metric import Metric
+from tests.promql import TARGET, Known, labels_of
+from tests.support import FIXTURES
+
+ROOT = Path(__file__).parents[1]
+RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
+EXPECTED_SOON: dict[str, tuple[str, ...]] = {
+    "llama_draft_tokens_total": ("model",),
+    "llama_draft_tokens_accepted_total": ("model",),
+    "llama_model_state": ("model", "state"),
+    "llama_model_loads_total": ("model", "result"),
+    "llama_model_load_seconds": ("model",),
+    "llama_model_last_exit_code": ("model",),
+    "llama_slot_processing": ("model", "slot"),
+    "llama_slot_context_tokens": ("model", "slot"),
+    "llama_slot_used_tokens": ("model", "slot"),
+    "llama_context_usage_ratio": ("model",),
+    "llama_prompt_progress_ratio": ("model", "slot"),
+    "llama_gpus": (),
+    "llama_gpu_info": ("gpu", "uuid", "name", "driver", "vendor"),
+    "llama_gpu_utilization_ratio": ("gpu", "uuid"),
+    "llama_gpu_memory_utilization_ratio": ("gpu", "uuid"),
+    "llama_gpu_fan_speed_ratio": ("gpu", "uuid"),
+    "llama_gpu_memory_total_bytes": ("gpu", "uuid"),
+    "llama_gpu_memory_used_bytes": ("gpu", "uuid"),
+    "llama_gpu_memory_free_bytes": ("gpu", "uuid"),
+    "llama_gpu_temperature_celsius": ("gpu", "uuid", "sensor"),
+    "llama_gpu_power_watts": ("gpu", "uuid"),
+    "llama_gpu_power_limit_watts": ("gpu", "uuid"),
+    "llama_gpu_energy_joules_total": ("gpu", "uuid"),
+    "llama_gpu_clock_hertz": ("gpu", "uuid", "clock"),
+    "llama_gpu_pcie_received_bytes_total": ("gpu", "uuid"),
+    "llama_gpu_pcie_transmitted_bytes_total": ("gpu", "uuid"),
+    "llama_gpu_throttle_active": ("gpu", "uuid", "reason"),
+    "llama_gpu_ecc_errors_total": ("gpu", "uuid", "kind"),
+    "llama_gpu_xid_errors_total": ("gpu", "uuid", "xid"),
+    "llama_gpu_processes": ("gpu", "uuid"),
+    "llama_gpu_model_memory_bytes": ("gpu", "uuid", "model"),
+    "llama_gpu_model_energy_joules_total": ("gpu", "uuid", "model"),
+}
+"""Metrics of router mode, slots, drafts and GPUs that queries name before the catalog has them. Delete what landed."""
+
+
+def declared() -> list[Metric]:
+    """Every metric of the catalog."""
+    modules = pkgutil.iter_modules(exporter.catalog.__path__, "exporter.catalog.")
+    found = (vars(importlib.import_module(module.name)).values() for module in modules)
+    return [value for values in found for value in values if isinstance(value, Metric)]
+
+
+def own() -> dict[str, frozenset[str]]:
+    """Labels of our own metrics by the name of a series: a histogram is three."""
+    known: dict[str, frozenset[str]] = {}
+    for metric in declared():
+        labels = frozenset(metric.labels) | TARGET
+        if metric.kind == "histogram":
+            known |= {metric.name + suffix: labels for suffix in ("_sum", "_count")}
+            known[metric.name + "_bucket"] = labels | {"le"}
+        else:
+            known[metric.name] = labels
+    return known
+
+
+def native() -> dict[str, frozenset[str]]:
+    """llama-server's own metrics of all builds that fixtures were taken from."""
+    pages = (page.read_text("utf-8") for page in FIXTURES.glob("*/metrics-busy.txt"))
+    names = {name for page in pages for name in re.findall(r"^# TYPE (\S+)", page, re.MULTILINE)}
+    return dict.fromkeys(names, TARGET | {"model"})
+
+
+def scraped() -> dict[str, frozenset[str]]:
+    """All that a scrape can bring, and what Prometheus adds."""
+    soon = {name: frozenset(labels) | TARGET for name, labels in EXPECTED_SOON.items()}
+    added = dict.fromkeys(("up", "scrape_duration_seconds"), TARGET)
+    return {**soon, **own(), **native(), **added, "ALERTS": TARGET | {"alertname", "alertstate", "severity", "model"}}
+
+
+def rules() -> list[dict[str, Any]]:
+    """Every rule of every file, recording and alert."""
+    files = (msgspec.yaml.decode(file.read_bytes()) for file in RULES)
+    return [rule for file in files for group in file["groups"] for rule in group["rules"]]
+
+
+def known() -> Known:
+    """What may be asked for: what is scraped, and what the rules record, in their order."""
+    found = scraped()
+    for rule in sorted(rules(), key=lambda rule: "thresholds" not in rule.get("record", "")):
+        if "record" in rule:
+            found[rule["record"]] = labels_of(rule["expr"], found) | frozenset(rule.get("labels", ()))
+    return found
