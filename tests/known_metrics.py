@@ -15,41 +15,6 @@ from tests.support import FIXTURES
 
 ROOT = Path(__file__).parents[1]
 RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
-EXPECTED_SOON: dict[str, tuple[str, ...]] = {
-    "llama_draft_tokens_total": ("model",),
-    "llama_draft_tokens_accepted_total": ("model",),
-    "llama_model_state": ("model", "state"),
-    "llama_model_loads_total": ("model", "result"),
-    "llama_model_load_seconds": ("model",),
-    "llama_model_last_exit_code": ("model",),
-    "llama_slot_processing": ("model", "slot"),
-    "llama_slot_context_tokens": ("model", "slot"),
-    "llama_slot_used_tokens": ("model", "slot"),
-    "llama_context_usage_ratio": ("model",),
-    "llama_prompt_progress_ratio": ("model", "slot"),
-    "llama_gpus": (),
-    "llama_gpu_info": ("gpu", "uuid", "name", "driver", "vendor"),
-    "llama_gpu_utilization_ratio": ("gpu", "uuid"),
-    "llama_gpu_memory_utilization_ratio": ("gpu", "uuid"),
-    "llama_gpu_fan_speed_ratio": ("gpu", "uuid"),
-    "llama_gpu_memory_total_bytes": ("gpu", "uuid"),
-    "llama_gpu_memory_used_bytes": ("gpu", "uuid"),
-    "llama_gpu_memory_free_bytes": ("gpu", "uuid"),
-    "llama_gpu_temperature_celsius": ("gpu", "uuid", "sensor"),
-    "llama_gpu_power_watts": ("gpu", "uuid"),
-    "llama_gpu_power_limit_watts": ("gpu", "uuid"),
-    "llama_gpu_energy_joules_total": ("gpu", "uuid"),
-    "llama_gpu_clock_hertz": ("gpu", "uuid", "clock"),
-    "llama_gpu_pcie_received_bytes_total": ("gpu", "uuid"),
-    "llama_gpu_pcie_transmitted_bytes_total": ("gpu", "uuid"),
-    "llama_gpu_throttle_active": ("gpu", "uuid", "reason"),
-    "llama_gpu_ecc_errors_total": ("gpu", "uuid", "kind"),
-    "llama_gpu_xid_errors_total": ("gpu", "uuid", "xid"),
-    "llama_gpu_processes": ("gpu", "uuid"),
-    "llama_gpu_model_memory_bytes": ("gpu", "uuid", "model"),
-    "llama_gpu_model_energy_joules_total": ("gpu", "uuid", "model"),
-}
-"""Metrics of router mode, slots, drafts and GPUs that queries name before the catalog has them. Delete what landed."""
 
 
 def declared() -> list[Metric]:
@@ -81,9 +46,8 @@ def native() -> dict[str, frozenset[str]]:
 
 def scraped() -> dict[str, frozenset[str]]:
     """All that a scrape can bring, and what Prometheus adds."""
-    soon = {name: frozenset(labels) | TARGET for name, labels in EXPECTED_SOON.items()}
     added = dict.fromkeys(("up", "scrape_duration_seconds"), TARGET)
-    return {**soon, **own(), **native(), **added, "ALERTS": TARGET | {"alertname", "alertstate", "severity", "model"}}
+    return {**own(), **native(), **added, "ALERTS": TARGET | {"alertname", "alertstate", "severity", "model"}}
 
 
 def rules() -> list[dict[str, Any]]:

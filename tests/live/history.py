@@ -20,10 +20,11 @@ import msgspec
 
 from exporter.demo.model import write_tiny_model
 from exporter.demo.traffic import play
-from tests.integration.program import EMBEDDED, exporter
+from tests.integration.program import EMBEDDED, Program, exporter
 from tests.known_metrics import RULES
 from tests.live.programs import program
 from tests.live.stand_in import stand_in
+from tests.nvml.stub import Stub
 from tests.support import eventually, free_port
 
 SCRAPES = 60
@@ -61,15 +62,15 @@ class History(NamedTuple):
 
 
 @contextmanager
-def recorded(folder: Path) -> Iterator[History]:
-    """Let the minute pass, then leave Prometheus running for questions."""
+def recorded(folder: Path, gpus: Stub) -> Iterator[History]:
+    """Let the minute pass, then leave Prometheus running for questions. `gpus` are those that the exporter finds."""
     prometheus, port = program("prometheus"), free_port()
     with contextlib.ExitStack() as stack:
-        end = asyncio.run(_live(folder, prometheus, port, stack))
+        end = asyncio.run(_live(folder, prometheus, port, stack, gpus))
         yield History(f"http://127.0.0.1:{port}", end)
 
 
-async def _live(folder: Path, prometheus: str, port: int, stack: contextlib.ExitStack) -> float:
+async def _live(folder: Path, prometheus: str, port: int, stack: contextlib.ExitStack, gpus: Stub) -> float:
     model = write_tiny_model(folder / "tiny.gguf")
     executable = os.environ.get("LLAMA_SERVER")
     other = free_port()
@@ -87,12 +88,20 @@ async def _live(folder: Path, prometheus: str, port: int, stack: contextlib.Exit
         await eventually(lambda: asyncio.to_thread(ready), within=60)
         await eventually(lambda: asyncio.to_thread(_scrapes, history), within=30)
         os.kill(first["pid"], signal.SIGKILL)
+        again = await eventually(lambda: _other(it, first["pid"]), within=60)
+        gpus.put({"compute.0": f"{again}:4096"})
         traffic = asyncio.create_task(play(it.server, rounds=None, pause=0.1))
         await eventually(lambda: asyncio.to_thread(_enough, history), within=240)
         end = time.time()
         traffic.cancel()
         await asyncio.wait([traffic])
         return end
+
+
+async def _other(it: Program, pid: int) -> int | None:
+    """The PID of the process that came after this one, once it is ready."""
+    status = await it.status()
+    return status["pid"] if status["state"] == "ready" and status["pid"] != pid else None
 
 
 def _enough(history: History) -> bool:

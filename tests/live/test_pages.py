@@ -7,6 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.demo.model import write_tiny_model
 from exporter.exposition import TEXT, render
 from exporter.llama.exposition import read, with_model
 from tests.integration.program import EMBEDDED, exporter
@@ -39,7 +40,8 @@ def test_whatever_comes_in_what_goes_out_is_readable(samples: list[tuple[str, st
     assert code in (0, REMARKS), error
 
 
-async def test_our_own_families_are_without_fault(model: Path, tmp_path: Path) -> None:
+async def test_our_own_families_are_without_fault(tmp_path: Path) -> None:
+    model = write_tiny_model(tmp_path / "tiny.gguf")
     options = {"args": ["-m", str(model), "-c", "2048", "--alias", "tiny"]}
     async with exporter(command=EMBEDDED, server=options, folder=tmp_path) as it:
         await it.until("ready")

@@ -39,10 +39,11 @@ ENERGY = [
     ),
     timeseries(
         "PCIe",
-        "Bytes a second over PCIe: llama_gpu_pcie_received_bytes_total, llama_gpu_pcie_transmitted_bytes_total. Much "
-        "of it while tokens are made means that a part of the model is not on the GPU.",
-        prom(rate_of("llama_gpu_pcie_received_bytes_total", "instance, gpu", GPU), f"received {ON_GPU}"),
-        prom(rate_of("llama_gpu_pcie_transmitted_bytes_total", "instance, gpu", GPU), f"transmitted {ON_GPU}"),
+        "Bytes a second over PCIe: llama_gpu_pcie_received_bytes_per_second, "
+        "llama_gpu_pcie_transmitted_bytes_per_second. Much of it while tokens are made means that a part of the model "
+        "is not on the GPU.",
+        prom(f"llama_gpu_pcie_received_bytes_per_second{{{GPU}}}", f"received {ON_GPU}"),
+        prom(f"llama_gpu_pcie_transmitted_bytes_per_second{{{GPU}}}", f"transmitted {ON_GPU}"),
         unit="Bps",
         empty="No GPU that tells",
     ),
