@@ -6,7 +6,7 @@ VENV := .venv
 PORT ?= 9842
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check check-gpu format clean bench docs test-live dashboards
+.PHONY: help demo test check check-gpu format clean bench docs test-live dashboards lock
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
@@ -42,6 +42,16 @@ bench: $(VENV)/test ## measure what a scrape and a log line cost
 
 check-gpu: $(VENV)/test ## compare what we say of NVIDIA GPUs with nvidia-smi
 	$(VENV)/bin/python benchmarks/check_gpu.py
+
+# One lock for every Python and machine that the images of llama.cpp have.
+LOCK = $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command 'make lock'
+
+lock: $(VENV)/bin/python ## pin what the container image holds (UPGRADE=--upgrade for newer versions)
+	$(VENV)/bin/pip install -q uv
+	$(LOCK) $(UPGRADE) pyproject.toml -o deploy/requirements.txt
+	$(VENV)/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' \
+		| $(LOCK) $(UPGRADE) - -o deploy/requirements-build.txt
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
