@@ -6,7 +6,7 @@ VENV := .venv
 PORT ?= 9842
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check check-gpu format clean bench docs test-live dashboards lock
+.PHONY: help demo test check check-gpu format clean bench docs test-live dashboards lock kubernetes
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
@@ -52,6 +52,9 @@ lock: $(VENV)/bin/python ## pin what the container image holds (UPGRADE=--upgrad
 	$(LOCK) $(UPGRADE) pyproject.toml -o deploy/requirements.txt
 	$(VENV)/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' \
 		| $(LOCK) $(UPGRADE) - -o deploy/requirements-build.txt
+
+kubernetes: $(VENV)/test ## write the Kubernetes resources of rules and dashboards (CHECK=--check only says what is stale)
+	$(VENV)/bin/python deploy/kubernetes/generate.py $(CHECK)
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
