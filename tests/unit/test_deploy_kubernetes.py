@@ -148,7 +148,11 @@ def project(tmp_path: Path) -> Path:
     """A small project with one rule file and one dashboard."""
     for folder in ("prometheus/rules", "grafana/dashboards", str(generate.COMPONENT)):
         (tmp_path / folder).mkdir(parents=True)
-    rule: dict[str, Any] = {"alert": "ServerDown", "expr": "llama_server_up == 0\nand llama_server_desired_state == 1\n", "for": "2m"}
+    rule: dict[str, Any] = {
+        "alert": "ServerDown",
+        "expr": "llama_server_up == 0\nand llama_server_desired_state == 1\n",
+        "for": "2m",
+    }
     rule["annotations"] = {"description": "{{ $labels.instance }} is down"}
     groups = {"groups": [{"name": "server", "rules": [rule]}]}
     (tmp_path / "prometheus/rules/server.yml").write_text(yaml.safe_dump(groups))
