@@ -42,6 +42,12 @@ CAUSES = (
         "error: invalid argument: --nope",
     ),
     Cause(
+        "no_models_folder",
+        re.compile(r"failed to initialize router models"),
+        "the folder of models is not there: give --models-dir (LLAMA_ARG_MODELS_DIR) one that exists",
+        "failed to initialize router models: error: '/nope' does not exist or is not a directory",
+    ),
+    Cause(
         "model_not_loaded",
         re.compile(r"error loading model|failed to load model|exiting due to model loading error"),
         "the model can't be loaded: look at the lines above for why",

@@ -74,7 +74,7 @@ def find_program(server: Server, path: str | None) -> list[str]:
 def check_model(server: Server, env: Mapping[str, str]) -> None:
     """Raise `CannotStartError` when the arguments name a model file that cannot be read."""
     model = argument(server.args, *MODEL_FLAGS) or env.get("LLAMA_ARG_MODEL")
-    if model is None:
+    if not model:
         return
     path = (Path(server.cwd or ".") / model).absolute()
     if not path.is_file():
