@@ -10,9 +10,9 @@ from exporter.llama.usage import seen_of
 class CountedUsage:
     """Totals from `start` on. `counters` are those of the process at that moment; None if it is met while it runs.
 
-    The counters of many builds leave out cancelled requests, so a request that disappears from `/slots` without its
-    tokens arriving in the counters by the second look is taken as cancelled, with what was last seen of it. Requests
-    that begin and end cancelled between two looks are not seen. Counters print six digits: past a million the sum lags
+    The counters of many builds leave out cancelled requests, so a request that disappears from `/slots`, and is not in
+    counters that were asked for after that, is taken as cancelled, with what was last seen of it. Requests that begin
+    and end cancelled between two looks are not seen. Counters print six digits: past a million the sum lags
     by up to 5 units in the seventh.
     """
 
@@ -20,7 +20,8 @@ class CountedUsage:
         self._finished = start
         self._counters = counters
         self._running: dict[int, Tokens] = {}
-        self._limbo: list[tuple[Tokens, int]] = []
+        self._limbo: list[tuple[Tokens, float]] = []
+        """What disappeared and is not in the counters yet, and when that was seen."""
         self._shown = start
 
     @property
@@ -37,8 +38,11 @@ class CountedUsage:
         """Requests that `/slots` showed last."""
         return len(self._running)
 
-    def looked(self, counters: Tokens, slots: Iterable[Slot]) -> None:
-        """One look: the counters first, the slots right after them."""
+    def looked(self, counters: Tokens, slots: Iterable[Slot], *, asked_at: float, now: float) -> None:
+        """One look, at time `now`: counters (asked for at `asked_at`, maybe for an older look), then slots.
+
+        llama-server counts a request before it frees the slot.
+        """
         busy = {slot.task: seen_of(slot) for slot in slots}
         gone = [tokens for task, tokens in self._running.items() if task not in busy]
         before = self._counters
@@ -49,15 +53,15 @@ class CountedUsage:
         self._finished = self._finished.plus(counters.minus(before).at_least(Tokens()))
         left = counters.generated - before.generated
         self._counters = counters
-        waiting = sorted([*self._limbo, *((tokens, 0) for tokens in gone)], key=lambda entry: -entry[0].generated)
+        waiting = sorted([*self._limbo, *((tokens, now) for tokens in gone)], key=lambda entry: -entry[0].generated)
         self._limbo = []
-        for tokens, looks in waiting:
+        for tokens, gone_at in waiting:
             if tokens.generated <= left:
                 left -= tokens.generated  # the counters have it
-            elif looks:
+            elif asked_at >= gone_at:
                 self._finished = self._finished.plus(tokens)
             else:
-                self._limbo.append((tokens, 1))
+                self._limbo.append((tokens, gone_at))
         self._running = busy
 
     def gone(self, _: int | None = None) -> None:

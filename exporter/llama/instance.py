@@ -87,7 +87,7 @@ class Instance:
         if isinstance(usage, CountedUsage):
             page = await self.native()
             self.slots = await self.server.busy_slots() if page.value("llamacpp:requests_processing") else []
-            usage.looked(page.counters, self.slots)
+            usage.looked(page.counters, self.slots, asked_at=page.asked_at, now=time.monotonic())
         elif usage.runs_in(self.child):
             self.slots = await self.server.busy_slots()
             usage.seen(self.child, self.slots)

@@ -36,10 +36,14 @@ class Facts(NamedTuple):
 
 
 class NativePage(NamedTuple):
-    """The families of llama-server's own `/metrics`, and how many of its lines were none of the format."""
+    """The families of llama-server's own `/metrics`, how many of its lines were none of the format, and its age.
+
+    `asked_at` is the monotonic time before it was asked for.
+    """
 
     families: list[Family]
     bad_lines: int
+    asked_at: float
 
     def value(self, name: str) -> float | None:
         """The value of a family with one sample."""
@@ -132,12 +136,13 @@ class LlamaServer:
             raise UpstreamError(f"GET /slots answered something else than slots: {error}") from None
 
     async def _fetch_native(self) -> NativePage:
+        asked_at = time.monotonic()
         body = await self._client.get("/metrics")
         text = body.decode("utf-8", "replace")
         families, bad = await asyncio.to_thread(exposition.read, text) if len(text) > LARGE else exposition.read(text)
         if not families and bad:
             raise UpstreamError(f"GET /metrics answered {len(body)} bytes that are no metrics")
-        return NativePage(families, bad)
+        return NativePage(families, bad, asked_at)
 
 
 def read_facts(props: Any, models: Any, mode: str, model: str | None = None) -> Facts:

@@ -92,40 +92,54 @@ def test_the_progress_of_a_prompt_is_there_until_it_generates() -> None:
     assert usage.progress == {}
 
 
+def look(usage: CountedUsage, now: float, counters: Tokens, slots: list[Slot], age: float = 0.1) -> None:
+    usage.looked(counters, slots, asked_at=now - age, now=now)
+
+
 def test_counters_take_over_from_slots_when_a_request_ends() -> None:
     usage = CountedUsage()
-    usage.looked(Tokens(100, 0, 1000), [])  # what was before we came is not ours
+    look(usage, 1, Tokens(100, 0, 1000), [])  # what was before we came is not ours
     assert usage.totals == Tokens()
-    usage.looked(Tokens(100, 0, 1000), [slot(1, 50, 7)])
+    look(usage, 2, Tokens(100, 0, 1000), [slot(1, 50, 7)])
     assert usage.totals == Tokens(7, 0, 50)
-    usage.looked(Tokens(107, 0, 1064), [])
+    look(usage, 3, Tokens(107, 0, 1064), [])
     assert usage.totals == Tokens(7, 0, 64)
 
 
 def test_a_request_that_ended_between_the_two_answers_of_a_look_is_counted_once() -> None:
     usage = CountedUsage()
-    usage.looked(Tokens(), [slot(1, 50, 7)])
-    usage.looked(Tokens(), [])  # gone from /slots, not yet in the counters
+    look(usage, 1, Tokens(), [slot(1, 50, 7)])
+    look(usage, 2, Tokens(), [])  # gone from /slots, not yet in the counters
     assert usage.totals == Tokens(7, 0, 50)
-    usage.looked(Tokens(7, 0, 64), [])
+    look(usage, 3, Tokens(7, 0, 64), [])
+    assert usage.totals == Tokens(7, 0, 64)
+
+
+def test_a_look_at_counters_from_before_a_request_ended_does_not_make_it_a_cancelled_one() -> None:
+    usage = CountedUsage()
+    look(usage, 1, Tokens(), [slot(1, 50, 7)])
+    look(usage, 2, Tokens(), [], age=1.1)  # the page that a scrape asked for, shared
+    look(usage, 3, Tokens(), [], age=2.1)
+    assert usage.totals == Tokens(7, 0, 50)
+    look(usage, 4, Tokens(7, 0, 64), [])
     assert usage.totals == Tokens(7, 0, 64)
 
 
 def test_without_a_log_a_cancelled_request_keeps_what_was_last_seen() -> None:
     usage = CountedUsage()
-    usage.looked(Tokens(), [slot(1, 50, 7), slot(2, 10, 1)])
-    usage.looked(Tokens(), [slot(2, 20, 1)])
-    usage.looked(Tokens(), [slot(2, 30, 1)])
-    usage.looked(Tokens(1, 0, 35), [])
+    look(usage, 1, Tokens(), [slot(1, 50, 7), slot(2, 10, 1)])
+    look(usage, 2, Tokens(), [slot(2, 20, 1)])
+    look(usage, 3, Tokens(), [slot(2, 30, 1)])
+    look(usage, 4, Tokens(1, 0, 35), [])
     assert usage.totals == Tokens(8, 0, 85)
 
 
 def test_a_restarted_server_counts_from_nothing() -> None:
     usage = CountedUsage()
-    usage.looked(Tokens(0, 0, 0), [])
-    usage.looked(Tokens(10, 0, 100), [])
+    look(usage, 1, Tokens(0, 0, 0), [])
+    look(usage, 2, Tokens(10, 0, 100), [])
     usage.gone(None)
-    usage.looked(Tokens(1, 0, 5), [])
+    look(usage, 3, Tokens(1, 0, 5), [])
     assert usage.totals == Tokens(11, 0, 105)
 
 
