@@ -1,14 +1,16 @@
-"""Tokens of a model without a log: its own counters, which move when a request ends, and `/slots` before that."""
+"""Tokens of a model without a log: its own counters, and `/slots` for what is generated before a request ends."""
 
 from collections.abc import Iterable
 
 from exporter.llama.slots import Slot
 from exporter.llama.tokens import Tokens
-from exporter.llama.usage import seen_of
 
 
 class CountedUsage:
     """Totals from `start` on. `counters` are those of the process at that moment; None if it is met while it runs.
+
+    Prompt tokens are in the counters when the first token is generated, in builds of late 2026 even batch by batch, so
+    what `/slots` says of them would be counted twice. Generated ones arrive there when the request ends.
 
     The counters of many builds leave out cancelled requests, so a request that disappears from `/slots`, and is not in
     counters that were asked for after that, is taken as cancelled, with what was last seen of it. Requests that begin
@@ -43,7 +45,7 @@ class CountedUsage:
 
         llama-server counts a request before it frees the slot.
         """
-        busy = {slot.task: seen_of(slot) for slot in slots}
+        busy = {slot.task: Tokens(generated=slot.generated) for slot in slots}
         gone = [tokens for task, tokens in self._running.items() if task not in busy]
         before = self._counters
         if before is None:

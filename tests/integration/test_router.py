@@ -272,9 +272,10 @@ async def test_attached_to_a_router(models: Path, tmp_path: Path, *, reachable: 
             await it.until("ready")
             await until_state(it, alpha="unloaded")
             answer = await complete(owner, "alpha", 12)
-            samples = await until_generated(it, alpha=12)
-            assert samples["llama_prompt_tokens_total{model=alpha}"] == answer["timings"]["prompt_n"]
-            await until_native(it, alpha=12)
+            await until_generated(it, alpha=12)
+            await until_counted(it, "llama_prompt_tokens_total", alpha=answer["timings"]["prompt_n"])
+            samples = await until_native(it, alpha=12)
+            assert generated(samples, "alpha") == 12
             assert (state_of(samples, "alpha"), state_of(samples, "beta")) == (["loaded"], ["unloaded"])
         if relay is not None:
             relay.close()

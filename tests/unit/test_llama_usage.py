@@ -100,7 +100,7 @@ def test_counters_take_over_from_slots_when_a_request_ends() -> None:
     usage = CountedUsage()
     look(usage, 1, Tokens(100, 0, 1000), [])  # what was before we came is not ours
     assert usage.totals == Tokens()
-    look(usage, 2, Tokens(100, 0, 1000), [slot(1, 50, 7)])
+    look(usage, 2, Tokens(107, 0, 1000), [slot(1, 50, 7)])  # the prompt is counted when it is done
     assert usage.totals == Tokens(7, 0, 50)
     look(usage, 3, Tokens(107, 0, 1064), [])
     assert usage.totals == Tokens(7, 0, 64)
@@ -108,11 +108,11 @@ def test_counters_take_over_from_slots_when_a_request_ends() -> None:
 
 def test_a_request_that_ended_between_the_two_answers_of_a_look_is_counted_once() -> None:
     usage = CountedUsage()
-    look(usage, 1, Tokens(), [slot(1, 50, 7)])
-    look(usage, 2, Tokens(), [])  # gone from /slots, not yet in the counters
-    assert usage.totals == Tokens(7, 0, 50)
+    look(usage, 1, Tokens(7), [slot(1, 50, 7)])
+    look(usage, 2, Tokens(7), [])  # gone from /slots, not yet in the counters
+    assert usage.totals == Tokens(0, 0, 50)
     look(usage, 3, Tokens(7, 0, 64), [])
-    assert usage.totals == Tokens(7, 0, 64)
+    assert usage.totals == Tokens(0, 0, 64)
 
 
 def test_a_look_at_counters_from_before_a_request_ended_does_not_make_it_a_cancelled_one() -> None:
@@ -120,7 +120,7 @@ def test_a_look_at_counters_from_before_a_request_ended_does_not_make_it_a_cance
     look(usage, 1, Tokens(), [slot(1, 50, 7)])
     look(usage, 2, Tokens(), [], age=1.1)  # the page that a scrape asked for, shared
     look(usage, 3, Tokens(), [], age=2.1)
-    assert usage.totals == Tokens(7, 0, 50)
+    assert usage.totals == Tokens(0, 0, 50)
     look(usage, 4, Tokens(7, 0, 64), [])
     assert usage.totals == Tokens(7, 0, 64)
 
@@ -128,9 +128,9 @@ def test_a_look_at_counters_from_before_a_request_ended_does_not_make_it_a_cance
 def test_without_a_log_a_cancelled_request_keeps_what_was_last_seen() -> None:
     usage = CountedUsage()
     look(usage, 1, Tokens(), [slot(1, 50, 7), slot(2, 10, 1)])
-    look(usage, 2, Tokens(), [slot(2, 20, 1)])
-    look(usage, 3, Tokens(), [slot(2, 30, 1)])
-    look(usage, 4, Tokens(1, 0, 35), [])
+    look(usage, 2, Tokens(8), [slot(2, 20, 1)])
+    look(usage, 3, Tokens(8), [slot(2, 30, 1)])
+    look(usage, 4, Tokens(8, 0, 35), [])
     assert usage.totals == Tokens(8, 0, 85)
 
 
