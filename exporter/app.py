@@ -2,12 +2,11 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from loguru import logger
 
-from exporter.config import Loaded
+from exporter.config import Source
 from exporter.config.secret import read_secret
 from exporter.llama.client import LlamaClient
 from exporter.logs.encoding import text_lines
@@ -22,10 +21,11 @@ SINK_CLOSE_TIMEOUT = 5.0
 class App:
     """One exporter, from the first loading of the configuration (`load` may raise `ConfigErrors`) to its end."""
 
-    def __init__(self, load: Callable[[], Loaded], watched: Path | None = None) -> None:
+    def __init__(self, load: Source, watched: Path | None = None) -> None:
         self._load = load
         self._watched = watched
-        self._config = config = load().config
+        self._loaded = load()
+        self._config = config = self._loaded.config
         logs = config.logs
         as_text = text_lines(colour=sys.stdout.isatty()) if logs.format == "text" else None
         self.log = LogStream(
@@ -47,7 +47,7 @@ class App:
             LlamaClient(base_url(server), timeout=timeout, api_key=api_key, asking=self.log.access.asked) as client,
             LlamaClient(base_url(server), timeout=server.health.timeout, asking=self.log.access.asked) as health_client,
         ):
-            parts = Parts(self.log, self._config, self._load, client, health_client, api_key, self._watched)
+            parts = Parts(self.log, self._loaded, self._load, client, health_client, api_key, self._watched)
             return await parts.run()
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class App:
         self.log.close(SINK_CLOSE_TIMEOUT)
 
 
-def run(load: Callable[[], Loaded], watched: Path | None = None) -> int:
+def run(load: Source, watched: Path | None = None) -> int:
     """Run an exporter in this process until it is told to stop. Raise `ConfigErrors` when it can't begin.
 
     A change of the file `watched` is a reload.

@@ -9,11 +9,12 @@ from typing import NoReturn
 
 import exporter
 from exporter import app
-from exporter.config import ConfigErrors, load
+from exporter.config import ConfigErrors, Source, load
+from exporter.web.webconfig import read_web_config
 
 OK, FAILED, USAGE = 0, 1, 2
 COMMANDS = ("run", "check-config", "demo")
-SETTINGS = ("web.listen_address", "logs.level", "logs.format")
+SETTINGS = ("web.listen_address", "web.config_file", "logs.level", "logs.format")
 """Settings that have a flag, which keeps its value under their name."""
 
 
@@ -48,12 +49,22 @@ def parser() -> argparse.ArgumentParser:
             "--web.listen-address", dest="web.listen_address", metavar="HOST:PORT", help="default: 127.0.0.1:9842"
         )
         command.add_argument(
+            "--web.config.file", dest="web.config_file", metavar="FILE", help="TLS and passwords, see docs/security.md"
+        )
+        command.add_argument(
             "--log.level", dest="logs.level", metavar="LEVEL", help="debug, info, warn or error; default: info"
         )
         command.add_argument(
             "--log.format", dest="logs.format", metavar="FORMAT", help="json, or text for a terminal; default: json"
         )
     return top
+
+
+def check(file: Path) -> None:
+    """Check a configuration and the file for the HTTP server that it names. Raise `ConfigErrors`."""
+    web = load(file, {}, {}).config.web
+    if web.config_file is not None:
+        read_web_config(Path(web.config_file))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     try:
         if options.command == "check-config":
-            load(options.file, {}, {})
+            check(options.file)
             sys.stdout.write(f"{options.file}: good\n")
             return OK
         if options.command == "demo":
@@ -85,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if server_args is not None:
             flags["server.args"] = server_args
         watched = options.config_file if options.config_watch else None
-        return app.run(lambda: load(options.config_file, os.environ, flags), watched)
+        return app.run(Source(options.config_file, os.environ, flags), watched)
     except ConfigErrors as errors:
         sys.stderr.write(f"{errors}\n")
         return USAGE

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from loguru import logger
@@ -12,9 +11,10 @@ from loguru import logger
 from exporter.collectors import COLLECTORS
 from exporter.collectors.children import Children
 from exporter.collectors.sources import Sources
-from exporter.config import Config, Loaded, split_address
+from exporter.config import Config, Loaded, Source
 from exporter.lifecycle import Lifecycle, ModelEvents
 from exporter.llama.client import LlamaClient
+from exporter.llama.control import RouterControl
 from exporter.llama.follower import Follower
 from exporter.llama.ledger import Ledger
 from exporter.llama.models import Models, may_sleep
@@ -34,8 +34,8 @@ from exporter.supervisor.reaper import reap_orphans
 from exporter.supervisor.settings import backoff_of, policy_of
 from exporter.supervisor.states import State
 from exporter.supervisor.supervisor import Supervisor
+from exporter.web.application import Services
 from exporter.web.metrics import MetricsHandler
-from exporter.web.reload import ReloadHandler
 from exporter.web.server import WebServer
 from exporter.web.status import StatusHandler
 
@@ -63,13 +63,14 @@ class Parts:
     def __init__(
         self,
         log: LogStream,
-        config: Config,
-        load: Callable[[], Loaded],
+        loaded: Loaded,
+        load: Source,
         client: LlamaClient,
         health_client: LlamaClient,
         api_key: str | None,
         watched: Path | None,
     ) -> None:
+        config = loaded.config
         server = config.server
         failures = FailureLog()
         self._log = log
@@ -117,7 +118,7 @@ class Parts:
                 last_lines=lambda: self._log.last_lines,
                 activity=Requests(self._models, log),
             )
-        self._reloader = Reloader(load, self._apply, self._log, config, succeeded_at=time.time())
+        self._reloader = Reloader(load, self._apply, self._log, config, loaded.origins, succeeded_at=time.time())
         sources = Sources(
             config=config,
             snapshot=lambda: self._supervisor.snapshot,
@@ -129,8 +130,16 @@ class Parts:
         scraper = Scraper([collector for build in COLLECTORS.values() if (collector := build(sources)) is not None])
         self._metrics = MetricsHandler(scraper, config.metrics.scrape_timeout)
         status = StatusHandler(lambda: self._supervisor.snapshot, self._models, lambda: client.base_url)
-        reload = ReloadHandler(self._reloader.reload)
-        self._web = WebServer(self._metrics, status, reload, *split_address(config.web.listen_address))
+        services = Services(
+            metrics=self._metrics,
+            status=status,
+            reloader=self._reloader,
+            source=load,
+            models=lambda: RouterControl(client, self._follower.hint) if self._is_router() else None,
+            tail=log.tail,
+            server=None if isinstance(self._supervisor, AttachedServer) else self._supervisor,
+        )
+        self._web = WebServer(services, config.web)
 
     async def run(self) -> int:
         """Start, serve, stop."""
@@ -163,6 +172,10 @@ class Parts:
 
     def _ready(self) -> bool:
         return self._supervisor.snapshot.state is State.READY
+
+    def _is_router(self) -> bool:
+        facts = self._llama.facts
+        return self._ready() and facts is not None and facts.mode == "router"
 
     def _sleeps(self) -> bool:
         """May the server fall asleep? Of one that something else started nobody knows, so it is asked."""

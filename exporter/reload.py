@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from exporter.config import KINDS, Config, ConfigErrors, Loaded, Server
+from exporter.config import KINDS, Config, ConfigErrors, Loaded
 from exporter.logs.stream import LogStream
 
 WATCH_INTERVAL = 2.0
@@ -18,6 +18,8 @@ AT_START_ONLY = frozenset(
         "server.api_key_file",
         "server.autostart",
         "web.listen_address",
+        "web.config_file",
+        "web.control_token_file",
         "metrics.collectors.host",
         "metrics.collectors.container",
         "metrics.collectors.process",
@@ -39,26 +41,34 @@ def value(config: Config, key: str) -> object:
     return found
 
 
-def process_settings(server: Server) -> tuple[object, ...]:
-    """What the process was started with: when this differs, only a new process helps."""
-    return (server.binary, server.command, server.args, tuple(server.env.items()), server.cwd, server.host, server.port)
+PROCESS_KEYS = tuple(f"server.{name}" for name in ("binary", "command", "args", "env", "cwd", "host", "port"))
+"""Settings that a process is started with: when one differs, only a new process helps."""
+
+
+def needs_new_process(before: Config, after: Config) -> bool:
+    """Whether only a new process takes over the difference."""
+    return any(value(before, key) != value(after, key) for key in PROCESS_KEYS)
 
 
 @dataclass(slots=True)
 class Reloader:
-    """Loads anew with `load`, and hands the result to `apply` with whether llama-server has to be started anew."""
+    """Loads anew with `load`, and hands the result to `apply` with whether llama-server has to be started anew.
+
+    `current` is what is in force, `origins` where each of its settings comes from.
+    """
 
     load: Callable[[], Loaded]
     apply: Callable[[Config, bool], None]
     log: LogStream
     current: Config
+    origins: dict[str, str]
     successful: bool = True
     succeeded_at: float = 0.0
 
     def reload(self) -> ConfigErrors | None:
         """Reload; the errors when there are any, and then nothing has changed."""
         try:
-            config = self.load().config
+            config, origins = self.load()
         except ConfigErrors as errors:
             self.successful = False
             for error in errors.errors:
@@ -66,9 +76,9 @@ class Reloader:
             return errors
         changed = [key for key in KINDS if value(config, key) != value(self.current, key)]
         ignored = sorted(AT_START_ONLY.intersection(changed))
-        restart = process_settings(config.server) != process_settings(self.current.server)
+        restart = needs_new_process(self.current, config)
         self.apply(config, restart)
-        self.current = config
+        self.current, self.origins = config, origins
         self.successful = True
         self.succeeded_at = time.time()
         if ignored:

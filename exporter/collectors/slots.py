@@ -35,20 +35,17 @@ class SlotsCollector:
         facts, usage = instance.facts, instance.account.usage
         if not facts.slots:
             return []
-        busy = {slot.slot: slot for slot in instance.slots}
-        used: dict[int, int] = {}
+        used = {slot.slot: instance.used(slot) for slot in instance.slots}
         progress: dict[tuple[str, str], float] = {}
-        for number, slot in busy.items():
-            seen = usage.held((instance.child, slot.task)) if isinstance(usage, LoggedUsage) else 0
-            used[number] = max(slot.held or 0, seen, slot.generated)
-            ratio = usage.progress.get((instance.child, slot.task)) if isinstance(usage, LoggedUsage) else None
-            if ratio is not None:
-                progress[instance.model, str(number)] = ratio
+        if isinstance(usage, LoggedUsage):
+            for slot in instance.slots:
+                if (ratio := usage.progress.get((instance.child, slot.task))) is not None:
+                    progress[instance.model, str(slot.slot)] = ratio
         model, names = instance.model, [(number, (instance.model, str(number))) for number in range(facts.slots)]
         return [
-            catalog.SLOT_PROCESSING.family((labels, number in busy) for number, labels in names),
+            catalog.SLOT_PROCESSING.family((labels, number in used) for number, labels in names),
             catalog.SLOT_CONTEXT.family((labels, facts.slot_context) for _, labels in names if facts.slot_context),
             catalog.SLOT_USED.family((labels, used.get(number, 0)) for number, labels in names),
-            catalog.CONTEXT_USAGE.one(sum(used.values()) / facts.context if facts.context else None, model),
+            catalog.CONTEXT_USAGE.one(instance.context_used / facts.context if facts.context else None, model),
             catalog.PROMPT_PROGRESS.family(progress),
         ]

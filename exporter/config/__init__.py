@@ -2,6 +2,7 @@
 
 from exporter.config.errors import ConfigError, ConfigErrors
 from exporter.config.loader import KINDS, Loaded, load
+from exporter.config.source import Source
 from exporter.config.tree import Collectors, Config, HealthCheck, Logs, Metrics, Restart, Server, Web
 from exporter.config.values import split_address
 
@@ -17,6 +18,7 @@ __all__ = [
     "Metrics",
     "Restart",
     "Server",
+    "Source",
     "Web",
     "load",
     "split_address",

@@ -50,7 +50,7 @@ def read(file: Path, sections: frozenset[str]) -> Document:
     if root is None or root.tag == NULL:
         return document
     if not isinstance(root, yaml.MappingNode):
-        raise _whole(file, "the top level has to be a mapping of sections: server, web, metrics, logs")
+        raise _whole(file, f"the top level has to be a mapping of sections: {_top(sections)}")
     _walk(root, "", file, sections, document)
     return document
 
@@ -62,6 +62,10 @@ def parse_value(text: str) -> Plain:
     except (yaml.YAMLError, RecursionError):
         raise ValueError(f"{text!r} is not YAML") from None
     return _plain(node, 0) if node is not None else None
+
+
+def _top(sections: frozenset[str]) -> str:
+    return ", ".join(sorted(section for section in sections if "." not in section))
 
 
 def _whole(where: object, message: str) -> ConfigErrors:

@@ -16,6 +16,7 @@ from exporter.llama.histogram import BUCKETS
 PREFIX = "LLAMA_EXPORTER_"
 FLAGS = {
     "web.listen_address": "--web.listen-address",
+    "web.config_file": "--web.config.file",
     "logs.level": "--log.level",
     "logs.format": "--log.format",
     "server.args": "arguments behind --",

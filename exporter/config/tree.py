@@ -68,6 +68,10 @@ class Web(msgspec.Struct, frozen=True):
     """The exporter's own HTTP server."""
 
     listen_address: Address = "127.0.0.1:9842"
+    config_file: FilePath | None = None
+    """File in the format of exporter-toolkit's `web.config`: TLS, passwords, headers."""
+    control_token_file: FilePath | None = None
+    """File with the token that whoever changes something has to give. Without one, only this machine may."""
 
 
 Wanted = bool | Literal["auto"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from exporter.app import App
-from exporter.config import Loaded, load
+from exporter.config import Source
 from exporter.demo import embedded
 from exporter.demo.model import write_tiny_model
 from exporter.demo.traffic import play
@@ -31,9 +31,7 @@ def run_demo(flags: Mapping[str, object]) -> int:
             "server.stop_timeout": "5s",
         }
 
-        def settings() -> Loaded:
-            return load(None, os.environ, {**demo, **flags})
-
+        settings = Source(None, os.environ, {**demo, **flags})
         config = settings().config
         server = base_url(config.server)
         exporter = f"http://{config.web.listen_address}"

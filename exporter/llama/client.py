@@ -117,6 +117,18 @@ class LlamaClient:
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamError(f"GET {path} failed: {error}") from None
 
+    async def post(self, path: str, body: Mapping[str, str]) -> None:
+        """Send an order. Raise `UpstreamError` with the server's own words when it is not taken."""
+        self._asking(path)
+        try:
+            async with self._session.post(f"{self.base_url}{path}", json=body, allow_redirects=False) as response:
+                if response.status != HTTPStatus.OK:
+                    raise UpstreamError(f"POST {path} answered {response.status}: {_words(await response.read())}")
+        except TimeoutError:
+            raise UpstreamError(f"POST {path} was not answered in time") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise UpstreamError(f"POST {path} failed: {error}") from None
+
     async def events(self, path: str) -> AsyncIterator[Any]:
         """None when the stream begins, then the data of server-sent events, decoded; what is no JSON is passed over.
 
@@ -144,6 +156,14 @@ class LlamaClient:
             return msgspec.json.decode(body)
         except msgspec.DecodeError as error:
             raise UpstreamError(f"GET {path} answered no valid JSON: {error}") from None
+
+
+def _words(body: bytes) -> str:
+    """The message of an error that llama-server answered."""
+    try:
+        return str(msgspec.json.decode(body)["error"]["message"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return body[:200].decode("utf-8", "replace")
 
 
 def _hint(path: str, status: int) -> str:

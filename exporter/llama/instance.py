@@ -60,6 +60,17 @@ class Instance:
         """Requests that a slot works on now."""
         return self.account.usage.running
 
+    def used(self, slot: Slot) -> int:
+        """Tokens of the context that the request of a busy slot has filled, as far as is known."""
+        usage = self.account.usage
+        seen = usage.held((self.child, slot.task)) if isinstance(usage, LoggedUsage) else 0
+        return max(slot.held or 0, seen, slot.generated)
+
+    @property
+    def context_used(self) -> int:
+        """The same over all slots."""
+        return sum(self.used(slot) for slot in self.slots)
+
     def stalled(self, heard_at: float) -> float:
         """Seconds since the last token or log line (at `heard_at`) while requests run; 0 when none do."""
         if not self.running:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from aiohttp import web
 
 from exporter.config import ConfigErrors
-from exporter.web.guard import require_local
 
 
 class ReloadHandler:
@@ -14,10 +13,9 @@ class ReloadHandler:
     def __init__(self, reload: Callable[[], ConfigErrors | None]) -> None:
         self._reload = reload
 
-    async def post(self, request: web.Request) -> web.Response:
+    async def post(self, _: web.Request) -> web.Response:
         """Reload now."""
-        require_local(request)
         errors = self._reload()
-        if errors is None:
-            return web.Response(text="configuration reloaded\n")
-        return web.Response(status=400, text=f"{errors}\n")
+        if errors is not None:
+            raise web.HTTPBadRequest(text=str(errors))
+        return web.Response(text="configuration reloaded\n")

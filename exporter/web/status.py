@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -34,7 +35,7 @@ class StatusHandler:
 
     async def status(self, _: web.Request) -> web.Response:
         """State, process, last exit, model and speed as JSON."""
-        return web.Response(body=msgspec.json.encode(self._status()), content_type="application/json")
+        return web.Response(body=msgspec.json.encode(self.current()), content_type="application/json")
 
     async def page(self, _: web.Request) -> web.Response:
         """Where to go from here."""
@@ -55,13 +56,51 @@ class StatusHandler:
         state = self.snapshot().state
         return web.Response(text=f"llama-server is {state}.\n", status=200 if state is State.READY else 503)
 
-    def _status(self) -> dict[str, object]:
+    def known_models(self) -> list[dict[str, Any]]:
+        """Every model that the server knows: its state, and what a running one says of itself."""
+        models: list[dict[str, Any]] = []
+        for entry in sorted(self.models.roster.entries.values(), key=lambda entry: entry.name):
+            if entry.state is None:
+                continue
+            instance = self.models.instances.get(entry.name)
+            facts = instance.facts if instance else None
+            models.append(
+                {
+                    "id": entry.name,
+                    "state": entry.state,
+                    "load_seconds": None if entry.load_seconds is None else round(entry.load_seconds, 3),
+                    "exit_code": entry.exit_code,
+                    "slots": facts.slots if facts else None,
+                    "context_tokens": facts.context if facts else None,
+                    "parameters": facts.parameters if facts else None,
+                    "size_bytes": facts.size if facts else None,
+                }
+            )
+        return models
+
+    def _activity(self) -> dict[str, dict[str, Any]]:
+        """What each running model does now."""
+        now = time.monotonic()
+        activity: dict[str, dict[str, Any]] = {}
+        for model, instance in self.models.instances.items():
+            prompt, generation = instance.account.rate.per_second(now)
+            activity[model] = {
+                "tokens_per_second": {"prompt": round(prompt, 3), "generation": round(generation, 3)},
+                "requests_running": instance.running,
+                "slots_busy": len(instance.slots),
+                "context_used_tokens": instance.context_used,
+            }
+        return activity
+
+    def current(self) -> dict[str, object]:
+        """What the answer holds."""
         snapshot, facts = self.snapshot(), self.models.server.facts
         up = snapshot.state is State.READY
         last = snapshot.last_exit
-        now = time.monotonic()
-        rates = [instance.account.rate.per_second(now) for instance in self.models.instances.values()]
-        prompt, generation = (sum(rate[phase] for rate in rates) for phase in (0, 1))
+        activity = self._activity() if up else {}
+        prompt, generation = (
+            sum(each["tokens_per_second"][phase] for each in activity.values()) for phase in ("prompt", "generation")
+        )
         return {
             "state": snapshot.state,
             "desired": "running" if snapshot.desired else "stopped",
@@ -80,11 +119,8 @@ class StatusHandler:
             },
             "build": facts.build if up and facts else None,
             "mode": facts.mode if up and facts else None,
-            "models": [
-                {"id": entry.name, "state": entry.state}
-                for entry in self.models.roster.entries.values()
-                if entry.state is not None
-            ],
+            "models": self.known_models(),
+            "activity": activity,
             "tokens_per_second": {"prompt": round(prompt, 3), "generation": round(generation, 3)} if up else None,
             "requests_running": self.models.running if up else None,
             "versions": {"exporter": exporter.__version__},

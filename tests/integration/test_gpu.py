@@ -61,6 +61,7 @@ async def test_without_a_gpu_only_a_required_one_is_missed(
         page = await it.metrics()
         assert page.get(SUCCESS) == success
         assert not any(name.startswith("llama_gpu_") for name in page)
+        await it.end()
         told = [line for line in it.lines if "gpu_nvidia" in line["message"]]
         assert bool(told) == (setting == "true")
 

@@ -21,7 +21,10 @@ def test_the_configuration_of_the_readme_is_the_defaults(tmp_path: Path) -> None
     assert loaded.config == Config()
     named = {key for key, origin in loaded.origins.items() if origin == "file"}
     # null and the alternative to binary are written and come to nothing
-    assert set(loaded.origins) - named == {"server.cwd", "server.api_key_file", "server.attach", "server.command"}
+    assert set(loaded.origins) - named == {
+        *("server.cwd", "server.api_key_file", "server.attach", "server.command"),
+        *("web.config_file", "web.control_token_file"),
+    }
 
 
 def test_the_targets_of_the_readme_exist() -> None:

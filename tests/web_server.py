@@ -1,0 +1,108 @@
+"""The exporter's HTTP server in this process, over parts that a test makes: what a whole exporter has no hook for."""
+
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from exporter.config import Source, Web
+from exporter.llama.client import LlamaClient, UpstreamError
+from exporter.llama.ledger import Ledger
+from exporter.llama.models import Models
+from exporter.llama.roster import Listed, ModelState, Roster
+from exporter.llama.server import LlamaServer
+from exporter.logs.encoding import json_lines
+from exporter.logs.record import Record
+from exporter.logs.stream import LogStream
+from exporter.logs.tail import Tail
+from exporter.reload import Reloader
+from exporter.scrape import Scraper
+from exporter.supervisor.snapshot import Snapshot
+from exporter.web.application import Services
+from exporter.web.metrics import MetricsHandler
+from exporter.web.server import WebServer
+from exporter.web.status import StatusHandler
+from tests.support import free_port
+
+
+def say(tail: Tail, **fields: Any) -> dict[str, Any]:
+    """Add a record; gives what a reader sees of it."""
+    defaults: dict[str, Any] = {"time": "2026-01-01T00:00:00.000000Z", "level": "info", "source": "exporter"}
+    tail.add(*json_lines([Record(**{**defaults, **fields})]))
+    seen: dict[str, Any] = json.loads(tail.search(limit=1)[0])
+    return seen
+
+
+def listeners(tail: Tail) -> int:
+    return len(tail._listeners)
+
+
+class MemoryRouter:
+    """Models that are loaded by saying so; `broken` is one that llama-server refuses."""
+
+    def __init__(self) -> None:
+        self.states = {"a": ModelState.UNLOADED, "b/c:Q4": ModelState.LOADED, "broken": ModelState.FAILED}
+        self.roster = Roster(lambda *_: None)
+
+    def show(self) -> None:
+        self.roster.listed([Listed(name, state) for name, state in self.states.items()], 0)
+
+    async def load(self, name: str) -> None:
+        if name == "broken":
+            raise UpstreamError("POST /models/load answered 400")
+        self.states[name] = ModelState.LOADING
+        self.show()
+
+    async def unload(self, name: str) -> None:
+        self.states[name] = ModelState.UNLOADED
+        self.show()
+
+
+class Served:
+    """A running server, and the snapshot that it shows."""
+
+    def __init__(self) -> None:
+        self.snapshot = Snapshot()
+        self.url = ""
+        self.routes: set[tuple[str, str]] = set()
+        self.stop: Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(tail: Tail | None = None, models: MemoryRouter | None = None, **web: Any) -> AsyncIterator[Served]:
+    """The server with these parts, on a free port."""
+    served = Served()
+    port = free_port()
+    source = Source(None, {}, {})
+    config, origins = source()
+    log = LogStream(sys.stderr.fileno(), buffer=1 << 20, level="info", tail=10)
+    async with LlamaClient("http://127.0.0.1:1", timeout=1) as client:
+        llama = LlamaServer(client, mode="single", share_within=1, folder=Path())
+        ledger, roster = Ledger(logged=True, window=10, buckets={}), Roster(lambda *_: None)
+        known = Models(client, llama, ledger, roster, supervised=True, report=lambda *_: None)
+        if models is not None:
+            models.roster = roster
+            models.show()
+        status = StatusHandler(lambda: served.snapshot, known, lambda: "http://127.0.0.1:1")
+        services = Services(
+            metrics=MetricsHandler(Scraper([]), 1),
+            status=status,
+            reloader=Reloader(source, lambda *_: None, log, config, origins),
+            source=source,
+            server=None,
+            models=lambda: models,
+            tail=tail or Tail(10),
+        )
+        server = WebServer(services, Web(listen_address=f"127.0.0.1:{port}", **web))
+        await server.start()
+        served.url = f"http://127.0.0.1:{port}"
+        served.stop = server.stop
+        served.routes = {
+            (route.method, route.resource.canonical) for route in server._runner.app.router.routes() if route.resource
+        }
+        try:
+            yield served
+        finally:
+            await server.stop()
