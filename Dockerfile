@@ -29,6 +29,8 @@ RUN python3 -m venv /opt/llama-exporter \
     && /build/bin/pip install --require-hashes --only-binary :all: -r deploy/requirements-build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY exporter exporter
+# The page links to them.
+COPY docs/metrics.md docs/openapi.yaml docs/
 RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
     && /opt/llama-exporter/bin/pip install --no-deps --no-index /dist/*.whl \
     && /opt/llama-exporter/bin/pip check \

@@ -6,7 +6,7 @@ VENV := .venv
 PORT ?= 9842
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check check-gpu format clean bench docs test-live dashboards lock kubernetes
+.PHONY: help demo test check check-gpu format clean bench docs test-live test-browser dashboards lock kubernetes
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
@@ -18,6 +18,9 @@ test: $(VENV)/test ## run all tests
 
 test-live: $(VENV)/test ## run dashboards and rules on a real Prometheus, which has to be on PATH
 	$(VENV)/bin/python -m pytest -q tests/live
+
+test-browser: $(VENV)/test ## run the page in Chromium, which has to be on PATH (or CHROMIUM=)
+	$(VENV)/bin/python -m pytest -q tests/browser
 
 dashboards: $(VENV)/test ## write grafana/dashboards/*.json anew
 	$(VENV)/bin/python -m grafana

@@ -12,6 +12,7 @@ from exporter.collectors import COLLECTORS
 from exporter.collectors.children import Children
 from exporter.collectors.sources import Sources
 from exporter.config import Config, Loaded, Source
+from exporter.history import History
 from exporter.lifecycle import Lifecycle, ModelEvents
 from exporter.llama.client import LlamaClient
 from exporter.llama.control import RouterControl
@@ -129,6 +130,7 @@ class Parts:
         )
         scraper = Scraper([collector for build in COLLECTORS.values() if (collector := build(sources)) is not None])
         self._metrics = MetricsHandler(scraper, config.metrics.scrape_timeout)
+        self._history = History(scraper, config.metrics.scrape_timeout)
         status = StatusHandler(lambda: self._supervisor.snapshot, self._models, lambda: client.base_url)
         services = Services(
             metrics=self._metrics,
@@ -137,6 +139,7 @@ class Parts:
             source=load,
             models=lambda: RouterControl(client, self._follower.hint) if self._is_router() else None,
             tail=log.tail,
+            history=self._history,
             server=None if isinstance(self._supervisor, AttachedServer) else self._supervisor,
         )
         self._web = WebServer(services, config.web)
@@ -151,7 +154,10 @@ class Parts:
         if self._config.server.autostart:
             self._supervisor.start()
         owner = asyncio.create_task(self._supervisor.run())
-        background = [asyncio.create_task(self._follower.run()), asyncio.create_task(stay_alive(self._notifier))]
+        background = [
+            asyncio.create_task(work)
+            for work in (self._follower.run(), self._history.run(), stay_alive(self._notifier))
+        ]
         if self._watched is not None:
             background.append(asyncio.create_task(watch(self._watched, self._reloader.reload)))
         loop = asyncio.get_running_loop()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.config import Source, Web
+from exporter.history import History
 from exporter.llama.client import LlamaClient, UpstreamError
 from exporter.llama.ledger import Ledger
 from exporter.llama.models import Models
@@ -88,6 +89,7 @@ async def serving(tail: Tail | None = None, models: MemoryRouter | None = None, 
         status = StatusHandler(lambda: served.snapshot, known, lambda: "http://127.0.0.1:1")
         services = Services(
             metrics=MetricsHandler(Scraper([]), 1),
+            history=History(Scraper([]), 1),
             status=status,
             reloader=Reloader(source, lambda *_: None, log, config, origins),
             source=source,

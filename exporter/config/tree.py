@@ -17,6 +17,8 @@ Url = Annotated[str, "url"]
 """http://HOST:PORT without a path."""
 Buckets = Annotated[tuple[float, ...], "buckets"]
 """Upper bounds of buckets, rising; +Inf is added."""
+Link = Annotated[str, "link"]
+"""An address for a browser, with any path."""
 FilePath = Annotated[str, "path"]
 """A path; in a configuration file relative to the file's folder."""
 
@@ -72,6 +74,8 @@ class Web(msgspec.Struct, frozen=True):
     """File in the format of exporter-toolkit's `web.config`: TLS, passwords, headers."""
     control_token_file: FilePath | None = None
     """File with the token that whoever changes something has to give. Without one, only this machine may."""
+    grafana_url: Link | None = None
+    """Where the page's link to the boards leads."""
 
 
 Wanted = bool | Literal["auto"]

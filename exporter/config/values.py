@@ -94,6 +94,14 @@ def url(text: str) -> str:
     return text.rstrip("/")
 
 
+def link(text: str) -> str:
+    """An address that a browser can open."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+        raise ValueError(f"{text!r} is not like https://grafana.example/boards")
+    return text
+
+
 def boolean(text: str) -> bool:
     """True or false."""
     value = BOOLEANS.get(text.lower())
@@ -123,6 +131,7 @@ NAMED: dict[str, Callable[[str], Any]] = {
     "port": port,
     "address": address,
     "url": url,
+    "link": link,
     "path": str,
 }
 SCALARS: dict[Any, Callable[[str], Any]] = {str: str, bool: boolean, int: whole, float: number}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from exporter.config import Source
+from exporter.history import History
 from exporter.logs.tail import Tail
 from exporter.reload import Reloader
 from exporter.web.body import MAX_BODY
@@ -13,10 +14,12 @@ from exporter.web.control import ControlHandler, ServerControl
 from exporter.web.events import EventsHandler
 from exporter.web.guard import Guard
 from exporter.web.headers import Headers
+from exporter.web.history import HistoryHandler
 from exporter.web.login import LoginHandler
 from exporter.web.logs import LogsHandler
 from exporter.web.metrics import MetricsHandler
 from exporter.web.models import ModelControl, ModelsHandler
+from exporter.web.page import PageHandler
 from exporter.web.problem import problems
 from exporter.web.reload import ReloadHandler
 from exporter.web.settings import ConfigHandler
@@ -37,6 +40,7 @@ class Services:
     server: ServerControl | None
     models: Callable[[], ModelControl | None]
     tail: Tail
+    history: History
 
 
 def build_application(services: Services, guard: Guard, headers: Headers) -> web.Application:
@@ -45,14 +49,16 @@ def build_application(services: Services, guard: Guard, headers: Headers) -> web
     control = ControlHandler(services.server, lambda: services.reloader.current.server, status.current)
     models = ModelsHandler(services.models, status.known_models)
     login = LoginHandler(guard)
-    logs, events = LogsHandler(services.tail), EventsHandler(status.current, services.tail)
+    logs, events = LogsHandler(services.tail), EventsHandler(status.current, services.tail, services.history)
     config = ConfigHandler(services.source, services.reloader)
+    history, page = HistoryHandler(services.history), PageHandler()
     application = web.Application(middlewares=[problems, guard.middleware], client_max_size=MAX_BODY)
     application.on_response_prepare.append(headers.prepare)
     application.on_shutdown.append(events.shutdown)
     application.add_routes(
         [
-            web.get("/", status.page),
+            web.get("/", page.page),
+            web.get("/static/{name}", page.part),
             web.get("/metrics", services.metrics.get),
             web.get("/-/healthy", status.healthy),
             web.get("/-/ready", status.ready),
@@ -66,6 +72,7 @@ def build_application(services: Services, guard: Guard, headers: Headers) -> web
             web.get("/api/v1/models", models.list),
             web.post("/api/v1/models/load", models.load),
             web.post("/api/v1/models/unload", models.unload),
+            web.get("/api/v1/history", history.get),
             web.get("/api/v1/logs", logs.get),
             web.get("/api/v1/events", events.get, allow_head=False),
             web.get("/api/v1/config", config.get),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 from aiohttp import web
 
+from exporter.history import History
 from exporter.logs.tail import Tail
 from exporter.web.connections import connection_limit
 
@@ -23,7 +24,8 @@ BACKLOG = 1024 * 1024
 FAIR_SHARE = 100
 """Records put before the clients at once; then these may write."""
 LIVE = ("uptime_seconds", "tokens_per_second", "requests_running", "activity")
-"""What of the status changes all the time: the event `metrics`; the rest is the event `status`."""
+"""What of the status changes all the time: the event `metrics`, with the last point of the history; the rest is the
+event `status`."""
 
 
 class Client:
@@ -65,9 +67,10 @@ class Client:
 class EventsHandler:
     """Any number of clients below the limit of connections. Costs nothing while there is none."""
 
-    def __init__(self, current: Callable[[], dict[str, object]], tail: Tail) -> None:
+    def __init__(self, current: Callable[[], dict[str, object]], tail: Tail, history: History) -> None:
         self._current = current
         self._tail = tail
+        self._history = history
         self._clients: dict[Client, None] = {}
         self._sources: list[asyncio.Task[None]] = []
         self._limit = connection_limit() * 3 // 4
@@ -117,7 +120,7 @@ class EventsHandler:
                 self._publish(status)
             before = status
             if look % LOOKS_PER_METRICS == 0:
-                self._publish(_event("metrics", {name: self._current()[name] for name in LIVE}))
+                self._publish(self._metrics())
             await asyncio.sleep(INTERVAL)
 
     async def _follow(self) -> None:
@@ -131,6 +134,10 @@ class EventsHandler:
                     self._publish(b"event: log\ndata: " + record + b"\n\n")
                     if count % FAIR_SHARE == 0:
                         await asyncio.sleep(0)
+
+    def _metrics(self) -> bytes:
+        current, points = self._current(), self._history.points
+        return _event("metrics", {name: current[name] for name in LIVE} | {"point": points[-1] if points else None})
 
     def _status(self) -> bytes:
         return _event("status", {name: value for name, value in self._current().items() if name not in LIVE})

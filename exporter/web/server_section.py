@@ -28,8 +28,12 @@ class ForbiddenError(Exception):
     """A change that the API may not make."""
 
 
-def save_server(file: Path, wanted: dict[str, Any], current: Server, load: Callable[[Path], Loaded]) -> None:
-    """Make `wanted` the section of `file`. What is not in it goes back to its default, but for `FIXED` keys.
+def save_server(
+    file: Path, wanted: dict[str, Any], current: Server, load: Callable[[Path], Loaded], *, only_check: bool = False
+) -> Loaded:
+    """Make `wanted` the section of `file`, or `only_check` that; the configuration that comes of it.
+
+    What is not in `wanted` goes back to its default, but for `FIXED` keys.
 
     A setting that the file does not have, and that is in force as wanted already, stays out of it. Raise `ConfigErrors`
     for bad settings, `ForbiddenError`, `CannotEditError`, or `OSError`; the file is then as it was.
@@ -59,12 +63,14 @@ def save_server(file: Path, wanted: dict[str, Any], current: Server, load: Calla
         changed = read(replacement.path, frozenset())
         _check_rest(old.entries, changed.entries, expected)
         try:
-            load(replacement.path)
+            loaded = load(replacement.path)
         except ConfigErrors as errors:
             raise ConfigErrors(
                 error._replace(where=error.where.replace(str(replacement.path), str(file))) for error in errors.errors
             ) from None
-        replacement.commit()
+        if not only_check:
+            replacement.commit()
+        return loaded
 
 
 def _checked(wanted: Mapping[str, Any], there: Mapping[str, Any], current: Server) -> dict[str, Any]:

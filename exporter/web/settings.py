@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 from aiohttp import web
@@ -12,12 +12,15 @@ from loguru import logger
 from exporter.config import KINDS, Config, ConfigErrors, Loaded, Source
 from exporter.config.hidden import hide_args, hide_env
 from exporter.config.section import CannotEditError
+from exporter.config.tree import Duration, Size
 from exporter.reload import AT_START_ONLY, PROCESS_KEYS, Reloader, needs_new_process, value
 from exporter.web.body import json_response, read_json
 from exporter.web.server_section import EDITABLE, ForbiddenError, save_server
 
 Needed = Literal["none", "llama-server", "exporter"]
 """What has to be started anew for a change to have an effect; a reload does that for llama-server."""
+UNITS = {Duration: "seconds", Size: "bytes"}
+"""Of values as they are shown; a file may have others."""
 
 
 class ConfigHandler:
@@ -29,31 +32,49 @@ class ConfigHandler:
         self._saving = asyncio.Lock()
 
     async def get(self, _: web.Request) -> web.Response:
-        """Every setting by dotted key: its value with secrets hidden, its origin, and what a change of it needs."""
+        """Every setting by dotted key: its value with secrets hidden, its origin, and what a change of it needs.
+
+        A setting that the file has otherwise by now has `saved` too: what the next reload brings.
+        """
         current, origins = self._reloader.current, self._reloader.origins
-        settings = {
-            key: {
+        try:
+            saved, errors = (await asyncio.to_thread(self._source)).config, None
+        except ConfigErrors as wrong:
+            saved, errors = current, str(wrong)
+        settings: dict[str, dict[str, object]] = {}
+        for key, kind in KINDS.items():
+            settings[key] = {
                 "value": shown(key, current),
                 "origin": origins[key],
                 "restart": needed_by(key),
                 "editable": key.startswith("server.") and key.split(".")[1] in EDITABLE,
             }
-            for key in KINDS
-        }
-        return json_response(
-            {"file": None if self._source.file is None else str(self._source.file), "settings": settings}
-        )
+            if value(saved, key) != value(current, key):
+                settings[key]["saved"] = shown(key, saved)
+            if unit := UNITS.get(kind):
+                settings[key]["unit"] = unit
+            if get_origin(kind) is Literal:
+                settings[key]["choices"] = get_args(kind)
+        file = None if self._source.file is None else str(self._source.file)
+        return json_response({"file": file, "errors": errors, "settings": settings})
 
     async def put(self, request: web.Request) -> web.Response:
-        """Make the file's section `server` this one. Nothing else happens until a reload."""
+        """Make the file's section `server` this one. Nothing else happens until a reload.
+
+        With `check=true` not even that: the answer is the same, and the file stays as it is.
+        """
+        check = request.query.get("check", "false")
+        if check not in ("true", "false"):
+            raise web.HTTPBadRequest(text="check has to be true or false")
         wanted = await read_json(request, dict[str, Any])
         if self._source.file is None:
             raise web.HTTPConflict(
                 text="the exporter was started without a file (--config.file): there is none to save to"
             )
         async with self._saving:
-            loaded = await asyncio.to_thread(self._save, self._source.file, wanted)
-        logger.info("section server of {} changed by {}", self._source.file, request.remote)
+            loaded = await asyncio.to_thread(self._save, self._source.file, wanted, only_check=check == "true")
+        if check == "false":
+            logger.info("section server of {} changed by {}", self._source.file, request.remote)
         before, after = self._reloader.current, loaded.config
         changed = [key for key in KINDS if value(before, key) != value(after, key)]
         return json_response(
@@ -65,11 +86,11 @@ class ConfigHandler:
             }
         )
 
-    def _save(self, file: Path, wanted: dict[str, Any]) -> Loaded:
+    def _save(self, file: Path, wanted: dict[str, Any], *, only_check: bool) -> Loaded:
         """Save; the configuration as it will be. Raise the HTTP error that says why not."""
         try:
-            save_server(file, wanted, self._reloader.current.server, self._source.with_file)
-            return self._source()
+            current, load = self._reloader.current.server, self._source.with_file
+            return save_server(file, wanted, current, load, only_check=only_check)
         except ForbiddenError as error:
             raise web.HTTPForbidden(text=str(error)) from None
         except ConfigErrors as error:

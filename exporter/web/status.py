@@ -1,9 +1,8 @@
-"""`GET /api/v1/status`, the health of the exporter, and the page for those who come by hand."""
+"""`GET /api/v1/status` and the health of the exporter."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import msgspec
@@ -13,16 +12,6 @@ import exporter
 from exporter.llama.models import Models
 from exporter.supervisor.snapshot import Snapshot
 from exporter.supervisor.states import State
-
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>llama-server exporter</title>
-<h1>llama-server exporter</h1>
-<p>llama-server is <strong>{state}</strong>{reason}.</p>
-<ul><li><a href="metrics">Metrics</a></li><li><a href="api/v1/status">Status</a></li>
-<li><a href="-/healthy">Healthy</a></li><li><a href="-/ready">Ready</a></li></ul>
-<p>Version {version}</p></html>
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +25,6 @@ class StatusHandler:
     async def status(self, _: web.Request) -> web.Response:
         """State, process, last exit, model and speed as JSON."""
         return web.Response(body=msgspec.json.encode(self.current()), content_type="application/json")
-
-    async def page(self, _: web.Request) -> web.Response:
-        """Where to go from here."""
-        snapshot = self.snapshot()
-        text = PAGE.format(
-            state=snapshot.state,
-            reason=f": {escape(snapshot.reason)}" if snapshot.reason else "",
-            version=exporter.__version__,
-        )
-        return web.Response(text=text, content_type="text/html")
 
     async def healthy(self, _: web.Request) -> web.Response:
         """The exporter lives."""

@@ -92,7 +92,8 @@ async def test_every_setting_with_its_origin_and_no_secret(tmp_path: Path) -> No
         found = shown["settings"]
         assert found["server.args"]["value"] == ["--api-key", "<hidden>"]
         assert found["server.env"]["value"] == {"HF_TOKEN": "<hidden>"}
-        assert found["logs.level"] == {"value": "warn", "origin": "flag", "restart": "none", "editable": False}
+        level = {"value": "warn", "origin": "flag", "restart": "none", "editable": False}
+        assert found["logs.level"] == {**level, "choices": ["debug", "info", "warn", "error"]}
         assert (found["server.port"]["origin"], found["server.port"]["restart"]) == ("file", "llama-server")
         assert found["server.cwd"] == {"value": None, "origin": "default", "restart": "llama-server", "editable": False}
         assert found["server.autostart"]["restart"] == "exporter"
@@ -237,3 +238,30 @@ async def test_without_a_file_there_is_nothing_to_save_to(tmp_path: Path) -> Non
     finally:
         process.terminate()
         await process.communicate()
+
+
+async def test_a_check_saves_nothing_and_what_is_saved_is_told_until_it_is_applied(tmp_path: Path) -> None:
+    async with exporter(command=FAKE, server={"autostart": False}, folder=tmp_path) as it:
+        file = tmp_path / "exporter.yml"
+        before = file.read_bytes()
+        section = section_of(await config(it))
+        url = f"{it.url}/api/v1/config/server?check"
+        async with it.session.put(f"{url}=true", json={**section, "stop_timeout": "9s"}) as response:
+            answer = await response.json()
+            assert (response.status, answer["changed"], answer["restart"]) == (200, ["server.stop_timeout"], "none")
+        async with it.session.put(f"{url}=true", json={**section, "port": 0}) as response:
+            assert response.status == 400
+        async with it.session.put(f"{url}=maybe", json=section) as response:
+            assert response.status == 400
+        assert file.read_bytes() == before
+        assert (await put(it, {**section, "stop_timeout": "9s"}))[0] == 200
+        shown = (await config(it))["settings"]
+        assert (shown["server.stop_timeout"]["value"], shown["server.stop_timeout"]["saved"]) == (40.0, 9.0)
+        assert [key for key, setting in shown.items() if "saved" in setting] == ["server.stop_timeout"]
+        assert shown["server.restart.policy"]["choices"] == ["always", "on-failure", "never"]
+        assert (shown["server.stop_timeout"]["unit"], shown["logs.buffer"]["unit"]) == ("seconds", "bytes")
+        async with it.session.post(f"{it.url}/-/reload") as response:
+            assert response.status == 200
+        assert not [key for key, setting in (await config(it))["settings"].items() if "saved" in setting]
+        file.write_text("server: {prot: 1}")
+        assert "server.prot" in (await config(it))["errors"]

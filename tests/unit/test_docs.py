@@ -23,7 +23,7 @@ def test_the_configuration_of_the_readme_is_the_defaults(tmp_path: Path) -> None
     # null and the alternative to binary are written and come to nothing
     assert set(loaded.origins) - named == {
         *("server.cwd", "server.api_key_file", "server.attach", "server.command"),
-        *("web.config_file", "web.control_token_file"),
+        *("web.config_file", "web.control_token_file", "web.grafana_url"),
     }
 
 

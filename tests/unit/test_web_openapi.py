@@ -10,6 +10,7 @@ import yaml
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
+from exporter.history import Point
 from exporter.llama.roster import ModelState
 from exporter.logs.record import LEVELS
 from exporter.logs.tail import Tail
@@ -66,7 +67,8 @@ def test_its_lists_are_the_codes() -> None:
     assert set(status["restarts"]["required"]) == set(RESTART_REASONS)
     assert set(SCHEMAS["Status"]["required"]) == set(status)
     assert tuple(SCHEMAS["Record"]["properties"]["level"]["enum"]) == LEVELS
-    assert SCHEMAS["Live"]["required"] == list(LIVE)
+    assert SCHEMAS["Live"]["required"] == [*LIVE, "point"]
+    assert tuple(SCHEMAS["Point"]["required"]) == Point.__struct_fields__ == tuple(SCHEMAS["Point"]["properties"])
     parameters = DOCUMENT["paths"]["/api/v1/logs"]["get"]["parameters"]
     assert tuple(parameter["name"] for parameter in parameters) == PARAMETERS
     assert parameters[0]["schema"]["maximum"] == MAX_LIMIT
@@ -82,7 +84,9 @@ SNAPSHOTS = (
 )
 
 
-@pytest.mark.parametrize("path", ["/api/v1/status", "/api/v1/models", "/api/v1/logs", "/api/v1/config"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/status", "/api/v1/models", "/api/v1/logs", "/api/v1/config", "/api/v1/history"]
+)
 @pytest.mark.parametrize("snapshot", SNAPSHOTS)
 async def test_answers_fit(path: str, snapshot: Snapshot) -> None:
     tail = Tail(10)
