@@ -36,7 +36,8 @@ async def test_it_is_readable(browser: Browser, model: Path, tmp_path: Path, loo
             drawn = page.locator("#charts figure:not([hidden]) path").first
             await expect(drawn).to_have_attribute("d", re.compile("M"), timeout=SOON)
             await page.screenshot(path=SCREENSHOTS / f"{look}.png", full_page=True)
-            assert await page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+            # Not innerWidth: on a phone that grows with what overflows.
+            assert await page.evaluate("document.scrollingElement.scrollWidth") <= LOOKS[look]["viewport"]["width"]
             found = await Axe().run(page)
             assert found.violations_count == 0, found.generate_report()
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from playwright.async_api import Browser, Page, expect
@@ -112,19 +113,20 @@ async def test_a_page_outlives_the_exporter(browser: Browser, tmp_path: Path) ->
     listen = ("--web.listen-address", f"127.0.0.1:{port}")
     lost = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET")
     url = f"http://127.0.0.1:{port}"
-    async with exporter(*listen, command=FAKE, folder=tmp_path) as it:
-        it.url = url
-        context = visit(browser, url, expected=lost)
-        page = await context.__aenter__()
-        await becomes(page, "ready")
-        await expect(page.locator("#stale")).to_be_hidden()
-    await expect(page.locator("#stale")).to_contain_text("No word from the exporter since")
-    await expect(page.locator("#connection")).to_have_text("not connected")
-    async with exporter(*listen, command=FAKE, server={"autostart": False}, folder=tmp_path):
-        await becomes(page, "stopped")
-        await expect(page.locator("#stale")).to_be_hidden()
-        await expect(page.locator("#connection")).to_have_text("live")
-        await context.__aexit__(None, None, None)
+    async with AsyncExitStack() as second:
+        async with exporter(*listen, command=FAKE, folder=tmp_path):
+            page = await second.enter_async_context(visit(browser, url, expected=lost))
+            await becomes(page, "ready")
+            await expect(page.locator("#stale")).to_be_hidden()
+        await expect(page.locator("#stale")).to_contain_text("No word from the exporter since")
+        await expect(page.locator("#connection")).to_have_text("not connected")
+        async with exporter(*listen, command=FAKE, server={"autostart": False}, folder=tmp_path):
+            await becomes(page, "stopped")
+            await expect(page.locator("#stale")).to_be_hidden()
+            await expect(page.locator("#connection")).to_have_text("live")
+            # A page that is loaded anew while everything is well has all of its past.
+            await page.reload()
+            await becomes(page, "stopped")
 
 
 async def test_a_server_that_something_else_runs_takes_no_orders(browser: Browser, tmp_path: Path) -> None:
