@@ -1,7 +1,8 @@
-"""What follows from a change of the server's state: an event in the log, and what others must forget."""
+"""What parts tell each other: changes of states, as events in the log and words to those who must forget; requests."""
 
 from collections.abc import Callable
 
+from exporter.llama.models import Models
 from exporter.llama.roster import IN_MEMORY, Entry, ModelState
 from exporter.logs.record import Level
 from exporter.logs.stream import LogStream
@@ -101,3 +102,20 @@ class ModelEvents:
                     model=name,
                     exit_code=entry.exit_code,
                 )
+
+
+class Requests:
+    """What the supervisor may know of the requests in llama-server."""
+
+    def __init__(self, models: Models, log: LogStream) -> None:
+        self._models = models
+        self._log = log
+
+    @property
+    def running(self) -> int:
+        """Requests that a slot works on now."""
+        return self._models.running
+
+    def stalled(self) -> float:
+        """Seconds for which requests have been running while neither a token nor a log line came; 0 otherwise."""
+        return self._models.stalled(self._log.heard_at)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from loguru import logger
 
+from exporter.background import first_to_end
 from exporter.collectors import COLLECTORS
 from exporter.collectors.children import Children
 from exporter.collectors.sources import Sources
 from exporter.config import Config, Loaded, Source
 from exporter.history import History
-from exporter.lifecycle import Lifecycle, ModelEvents
+from exporter.lifecycle import Lifecycle, ModelEvents, Requests
 from exporter.llama.client import LlamaClient
 from exporter.llama.control import RouterControl
 from exporter.llama.follower import Follower
@@ -41,23 +42,6 @@ from exporter.web.server import WebServer
 from exporter.web.status import StatusHandler
 
 
-class Requests:
-    """What the supervisor may know of the requests in llama-server."""
-
-    def __init__(self, models: Models, log: LogStream) -> None:
-        self._models = models
-        self._log = log
-
-    @property
-    def running(self) -> int:
-        """Requests that a slot works on now."""
-        return self._models.running
-
-    def stalled(self) -> float:
-        """Seconds for which requests have been running while neither a token nor a log line came; 0 otherwise."""
-        return self._models.stalled(self._log.heard_at)
-
-
 class Parts:
     """The parts of a running exporter, wired."""
 
@@ -73,7 +57,7 @@ class Parts:
     ) -> None:
         config = loaded.config
         server = config.server
-        failures = FailureLog()
+        failures = FailureLog(expected=lambda: self._supervisor.snapshot.state is State.STOPPING)
         self._log = log
         self._watched = watched
         self._notifier = Notifier()
@@ -128,7 +112,8 @@ class Parts:
             reloaded=lambda: (self._reloader.successful, self._reloader.succeeded_at),
             children=Children(),
         )
-        scraper = Scraper([collector for build in COLLECTORS.values() if (collector := build(sources)) is not None])
+        collectors = [collector for build in COLLECTORS.values() if (collector := build(sources)) is not None]
+        scraper = Scraper(collectors, failures)
         self._metrics = MetricsHandler(scraper, config.metrics.scrape_timeout)
         self._history = History(scraper, config.metrics.scrape_timeout)
         status = StatusHandler(lambda: self._supervisor.snapshot, self._models, lambda: client.base_url)
@@ -211,13 +196,3 @@ class Parts:
         snapshot = self._supervisor.snapshot
         if snapshot.desired and (restart or snapshot.state is State.FAILED):
             self._supervisor.restart("config")
-
-
-async def first_to_end(owner: asyncio.Task[None], *background: asyncio.Task[None]) -> None:
-    """Wait for the supervisor to end. A bug that ends one of the others ends the program, loudly."""
-    done, _ = await asyncio.wait((owner, *background), return_when=asyncio.FIRST_COMPLETED)
-    if owner not in done:
-        owner.cancel()
-        await asyncio.gather(owner, return_exceptions=True)
-    for task in done:
-        task.result()

@@ -26,9 +26,9 @@ class Outcome:
 class Scraper:
     """Runs the collectors. Failures are logged when they begin and when they end, not at every scrape."""
 
-    def __init__(self, collectors: Sequence[Collector]) -> None:
+    def __init__(self, collectors: Sequence[Collector], failures: FailureLog | None = None) -> None:
         self._collectors = collectors
-        self._failures = FailureLog()
+        self._failures = failures or FailureLog()
 
     @property
     def names(self) -> list[str]:
