@@ -129,6 +129,29 @@ async def test_a_page_outlives_the_exporter(browser: Browser, tmp_path: Path) ->
             await becomes(page, "stopped")
 
 
+async def test_a_page_in_the_background_takes_no_connection_and_catches_up(browser: Browser, tmp_path: Path) -> None:
+    turn = """(hidden) => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    async with exporter(command=FAKE, folder=tmp_path) as it, visit(browser, it.url) as first:
+        last = first
+        for _ in range(7):  # one more than a browser opens connections to a host
+            await becomes(last, "ready")
+            await last.evaluate(turn, arg=True)
+            await expect(last).to_have_title("llama-server")
+            last = await first.context.new_page()
+            await last.goto(it.url)
+        await becomes(last, "ready")
+        await button(last, "Stop").click()
+        await confirm(last, "Stop")
+        await becomes(last, "stopped")
+        assert await first.locator("#state").text_content() == "ready"
+        await first.evaluate(turn, arg=False)
+        await becomes(first, "stopped")
+        await expect(first.locator("#stale")).to_be_hidden()
+
+
 async def test_a_server_that_something_else_runs_takes_no_orders(browser: Browser, tmp_path: Path) -> None:
     options = {"attach": f"http://127.0.0.1:{free_port()}"}
     async with exporter(server=options, folder=tmp_path) as it, visit(browser, it.url) as page:

@@ -32,9 +32,10 @@ function showMetrics(metrics) {
 function showConnection(live) {
   document.body.classList.toggle("stale", !live);
   const stale = find("#stale");
-  stale.hidden = live;
+  stale.hidden = live || document.hidden;
+  if (!live) document.title = "llama-server";
   say(find("#connection"), live ? "live" : "not connected");
-  if (!live) say(stale, `No word from the exporter since ${clock(new Date())}. What you see is from then; connecting again …`);
+  if (!stale.hidden) say(stale, `No word from the exporter since ${clock(new Date())}. What you see is from then; connecting again …`);
   // What happened meanwhile is in no event.
   if (live && met) {
     attempt(loadHistory());

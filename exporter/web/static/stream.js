@@ -6,8 +6,9 @@ const STALE_AFTER = 3_500;
 const RETRY_AFTER = 2_000;
 
 /**
- * Follow the events until the page is closed. `listeners` has `status`, `metrics` and `log`, each called with the
- * decoded event, and `connection`, called with true when events come and false when they stopped coming.
+ * Follow the events while the page can be seen: browsers open six connections to a host, and pages in the background
+ * must not use them up. `listeners` has `status`, `metrics` and `log`, each called with the decoded event, and
+ * `connection`, called with true when events come and false when they stopped coming.
  */
 export function follow(listeners) {
   let source = null;
@@ -19,7 +20,9 @@ export function follow(listeners) {
   };
 
   function connect() {
+    if (source !== null || document.hidden) return;
     source = new EventSource(PATH);
+    heardAt = Date.now();
     for (const name of ["status", "metrics", "log"]) {
       source.addEventListener(name, (event) => {
         heardAt = Date.now();
@@ -27,19 +30,27 @@ export function follow(listeners) {
         listeners[name](JSON.parse(event.data));
       });
     }
-    source.addEventListener("error", () => {
+    source.addEventListener("error", ({ target }) => {
       alive(false);
       // After an answer that is no stream (a proxy's error, say) the browser does not try again by itself.
-      if (source.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_AFTER);
+      if (target.readyState === EventSource.CLOSED && target === source) {
+        source = null;
+        setTimeout(connect, RETRY_AFTER);
+      }
     });
   }
 
+  function disconnect() {
+    source?.close();
+    source = null;
+    alive(false);
+  }
+
+  document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
   setInterval(() => {
-    if (source.readyState === EventSource.OPEN && Date.now() - heardAt > STALE_AFTER) {
-      // Open, but silent: the way to the exporter is gone without a word.
-      alive(false);
-      source.close();
-      heardAt = Date.now();
+    // Open, but silent: the way to the exporter is gone without a word.
+    if (source?.readyState === EventSource.OPEN && Date.now() - heardAt > STALE_AFTER) {
+      disconnect();
       connect();
     }
   }, 500);
