@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, HttpCredentials, expect
 
 from tests.browser.visitor import becomes, button, confirm, visit
 from tests.integration.program import exporter
+from tests.integration.test_web_locks import HASH, PASSWORD, locked
 from tests.support import FAKE
 
 TOKEN = "a-token-of-the-test-0123456789"  # noqa: S105 -- of this test alone
@@ -49,6 +50,22 @@ async def test_the_token_is_asked_for_once(browser: Browser, tmp_path: Path) -> 
         await button(page, "Stop").click()
         await confirm(page, "Stop")
         await expect(page.locator("#login")).to_be_visible()
+
+
+async def test_it_works_behind_tls_and_a_password(browser: Browser, tmp_path: Path) -> None:
+    user: HttpCredentials = {"username": "ops", "password": PASSWORD}
+    async with locked(tmp_path, basic_auth_users={"ops": HASH}) as it:
+        async with visit(browser, it.url, ignore_https_errors=True, http_credentials=user) as page:
+            await becomes(page, "stopped")
+            await expect(page.locator("#connection")).to_have_text("live")
+            await button(page, "Start").click()
+            await becomes(page, "ready")
+        user["password"] += "?"
+        context = await browser.new_context(ignore_https_errors=True, http_credentials=user)
+        page = await context.new_page()
+        await page.goto(it.url)
+        assert "llama-server" not in await page.content()
+        await context.close()
 
 
 async def test_a_page_of_another_site_gets_nothing(browser: Browser, tmp_path: Path) -> None:
