@@ -7,6 +7,7 @@ off, so that nobody is waited for.
 import asyncio
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 from aiohttp import web
@@ -88,8 +89,9 @@ class EventsHandler:
         if not self._sources:
             self._sources = [asyncio.create_task(self._look()), asyncio.create_task(self._follow())]
         try:
-            while events := await client.take():
-                await response.write(events)
+            with suppress(ConnectionError):  # a reader that goes away is no error
+                while events := await client.take():
+                    await response.write(events)
         finally:
             client.end()
             del self._clients[client]

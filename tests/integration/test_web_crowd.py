@@ -105,3 +105,15 @@ async def test_a_head_in_pieces_and_one_that_is_too_long(tmp_path: Path) -> None
         async with connections(it, 1, b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\n") as ((reader, _),):
             assert await reader.readline() == b"HTTP/1.0 400 Bad Request\r\n"
         assert (await it.get("/-/healthy"))[0] == 200
+
+
+async def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    events = b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with exporter(command=FAKE, server={"autostart": False}, folder=tmp_path) as it:
+        async with connections(it, 2, events) as ((gone, leaving), (stays, _)):
+            await gone.readuntil(b"event: metrics")
+            leaving.transport.abort()
+            for _ in range(3):  # the first could not be told any more that the other one is
+                await stays.readuntil(b"event: metrics")
+        await it.end()
+        assert [line for line in it.lines if line["level"] == "error"] == []
