@@ -85,6 +85,16 @@ async def test_a_crash_is_seen_at_once_and_no_old_numbers_stay(browser: Browser,
         await becomes(page, "ready")
 
 
+async def test_a_pause_before_a_restart_is_cut_short(browser: Browser, tmp_path: Path) -> None:
+    options = {"restart": {"initial_backoff": "10m", "max_backoff": "10m"}}
+    async with exporter(command=FAKE, server=options, folder=tmp_path) as it, visit(browser, it.url) as page:
+        await becomes(page, "ready")
+        os.kill((await it.status())["pid"], signal.SIGKILL)
+        await becomes(page, "backoff", within=CRASH_SEEN)
+        await button(page, "Start").click()
+        await becomes(page, "ready")
+
+
 async def test_an_order_that_is_in_vain_says_why(browser: Browser, tmp_path: Path) -> None:
     options = {"args": ["-m", "missing.gguf"], "autostart": False}
     async with (

@@ -12,7 +12,7 @@ const MEANING = {
   ready: "It answers.",
   unresponsive: "Its process runs and does not answer.",
   stopping: "Running requests have a while to end.",
-  backoff: "It ended by itself, and is started again after a pause.",
+  backoff: "It ended by itself, and is started again after a pause; Start does it now.",
   failed: "It can't run. Nothing is tried until it is started.",
 };
 const PROCESS_STATES = ["starting", "loading", "ready", "unresponsive"];
@@ -36,7 +36,7 @@ export function showServer(status) {
   say(find("#state"), state);
   say(find("#reason"), status.reason ?? MEANING[state]);
   const wanted = status.desired === "running";
-  buttons.start.disabled = wanted && state !== "failed";
+  buttons.start.disabled = wanted && !["backoff", "failed"].includes(state);
   buttons.stop.disabled = !wanted;
   buttons.restart.disabled = !PROCESS_STATES.includes(state);
   const restarts = Object.entries(status.restarts).filter(([, times]) => times > 0);
