@@ -34,7 +34,8 @@ export function showServer(status) {
   document.body.dataset.state = state;
   document.title = `${state} – llama-server`;
   say(find("#state"), state);
-  say(find("#reason"), status.reason ?? MEANING[state]);
+  const reason = status.reason ?? MEANING[state];
+  say(find("#reason"), reason[0].toUpperCase() + reason.slice(1));
   const wanted = status.desired === "running";
   buttons.start.disabled = wanted && !["backoff", "failed"].includes(state);
   buttons.stop.disabled = !wanted;
