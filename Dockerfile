@@ -46,8 +46,11 @@ LABEL org.opencontainers.image.title="llama-server exporter" \
       org.opencontainers.image.revision="${REVISION}"
 # NVIDIA's device files are open to every user; /dev/dri and /dev/kfd need their groups (compose.rocm.yml, compose.vulkan.yml).
 # The home is the one writable place: downloaded models and the drivers' caches of compiled kernels.
-RUN useradd --system --user-group --uid 10001 --create-home --skel /dev/null --home-dir /var/cache/llama --shell /usr/sbin/nologin llama
+# /var/lib/llama-exporter is for what the exporter keeps: a volume that is mounted there begins with its owner and mode.
+RUN useradd --system --user-group --uid 10001 --create-home --skel /dev/null --home-dir /var/cache/llama --shell /usr/sbin/nologin llama \
+    && install --directory --owner=llama --group=llama --mode=700 /var/lib/llama-exporter
 COPY --from=build /opt/llama-exporter /opt/llama-exporter
+COPY deploy/with-state /usr/local/bin/
 ENV PATH=/opt/llama-exporter/bin:${PATH} \
     HOME=/var/cache/llama \
     LLAMA_CACHE=/var/cache/llama \

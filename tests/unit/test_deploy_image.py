@@ -1,5 +1,6 @@
 """The Dockerfile and the locks, held against the program that they pack."""
 
+import os
 import re
 import tomllib
 from fnmatch import fnmatch
@@ -12,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 import exporter
 from exporter.config import Config, load
+from tests.deploy import SERVICES, mounts
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
@@ -92,6 +94,19 @@ def test_the_environment_of_the_image_is_good_configuration() -> None:
     assert config.web.listen_address == f"0.0.0.0:{port}"
     assert f"EXPOSE {Config().server.port} {port}" in DOCKERFILE
     assert f"http://127.0.0.1:{port}/-/healthy" in DOCKERFILE
+
+
+def test_the_image_has_what_compose_starts_and_the_folder_that_it_keeps() -> None:
+    (folder,) = [target for target, volume in mounts(SERVICES["exporter"]).items() if volume == "exporter-state"]
+    script, kept, program = SERVICES["exporter"]["entrypoint"]
+    assert os.access(ROOT / "deploy" / script, os.X_OK)
+    assert f"\nCOPY deploy/{script} /usr/local/bin/\n" in DOCKERFILE, "on PATH"
+    assert f'ENTRYPOINT ["{program}"]' in DOCKERFILE
+    assert re.search(rf"install --directory --owner=llama --group=llama --mode=700 {folder}\n", DOCKERFILE)
+    token = SERVICES["exporter"]["environment"]["LLAMA_EXPORTER_WEB__CONTROL_TOKEN_FILE"]
+    assert (kept, token) == (folder, f"{folder}/control.token")
+    for page in ("docs/compose.md", ".env.example"):
+        assert f"docker compose exec exporter cat {token}\n" in (ROOT / page).read_text()
 
 
 def test_the_image_says_which_version_it_holds() -> None:
