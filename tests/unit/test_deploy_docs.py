@@ -10,11 +10,13 @@ import pytest
 
 from exporter import cli
 from exporter.catalog import usage
-from exporter.config import Config
+from exporter.config import Config, load
 from exporter.config.values import duration
 from tests.deploy import OVERRIDES, ROOT
 
 UNIT = ROOT / "deploy" / "systemd" / "llama-exporter.service"
+OFFERED = re.compile(r"^#(?=\w+=)", re.MULTILINE)
+"""What marks a setting that is there to be chosen."""
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 PAGES = ("docs/compose.md", "docs/install.md", "docs/scaling.md", "deploy/kubernetes/README.md")
 
@@ -24,16 +26,31 @@ def page(name: str) -> str:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze on PATH")
-def test_systemd_understands_the_unit(tmp_path: Path) -> None:
-    """With a program that exists here in the place of the installed one."""
+@pytest.mark.parametrize("choices", ["off", "on"])
+def test_systemd_understands_the_unit(tmp_path: Path, choices: str) -> None:
+    """With a program that exists here in the place of the installed one, and with what it offers in comments."""
+    text = UNIT.read_text()
+    if choices == "on":
+        text = OFFERED.sub("", text)
     program = shutil.which("true")
-    text = re.sub(r"(?<=^ExecStart=)\S+", str(program), UNIT.read_text(), flags=re.MULTILINE)
+    text = re.sub(r"(?<=^ExecStart=)\S+", str(program), text, flags=re.MULTILINE)
     copy = tmp_path / UNIT.name
     copy.write_text(text)
     command = ["systemd-analyze", "verify", "--man=no", str(copy)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     said = [line for line in done.stderr.splitlines() if UNIT.name in line]
     assert (done.returncode, said) == (0, [])
+
+
+def test_the_token_of_the_unit_is_the_file_of_the_page() -> None:
+    offered = [line[1:].partition("=") for line in UNIT.read_text().splitlines() if OFFERED.match(line)]
+    credential, environment = (value for _, _, value in offered)
+    name, _, file = credential.partition(":")
+    setting, _, path = environment.partition("=")
+    assert load(None, {setting: path}, {}).config.web.control_token_file == f"%d/{name}", (
+        "%d: the service's credentials"
+    )
+    assert f"> {file})\n" in page("docs/install.md")
 
 
 def test_the_unit_starts_the_program_that_the_page_installs() -> None:

@@ -95,6 +95,19 @@ def test_the_example_is_whole() -> None:
     assert grace >= pause + config.server.stop_timeout + 10
 
 
+def test_the_token_is_where_the_setting_says_and_the_pod_can_read_it() -> None:
+    spec = source("components/control/token.yaml")["spec"]["template"]["spec"]
+    (container,), (volume,) = spec["containers"], spec["volumes"]
+    (setting,), (mount,) = container["env"], container["volumeMounts"]
+    folder, key = setting["value"].rsplit("/", 1)
+    assert load(None, {setting["name"]: setting["value"]}, {}).config.web.control_token_file == f"{folder}/{key}"
+    assert (mount["name"], mount["mountPath"]) == (volume["name"], folder)
+    assert volume["secret"]["defaultMode"] == 0o440
+    assert "fsGroup" in POD["securityContext"]
+    page = (KUBERNETES / "README.md").read_text("utf-8")
+    assert f"kubectl create secret generic {volume['secret']['secretName']} --from-file={key}=" in page
+
+
 def test_the_ports_and_paths_are_the_exporters() -> None:
     ports = {port["name"]: port["containerPort"] for port in CONTAINER["ports"]}
     dockerfile = (ROOT / "Dockerfile").read_text()
