@@ -1,4 +1,4 @@
-"""Tell systemd that we are ready, alive, and stopping (sd_notify(3)); nothing when systemd does not ask."""
+"""Tell systemd that we are ready, alive, and stopping, and how llama-server is (sd_notify(3)), when it asks."""
 
 import asyncio
 import os
@@ -6,6 +6,8 @@ import socket
 from collections.abc import Mapping
 
 from loguru import logger
+
+from exporter.supervisor.snapshot import Snapshot
 
 
 class Notifier:
@@ -18,7 +20,7 @@ class Notifier:
         """Seconds between two signs of life: half of what systemd allows. None when it wants none."""
 
     def send(self, state: str) -> None:
-        """Send `READY=1`, `WATCHDOG=1`, `STOPPING=1`, `STATUS=...`."""
+        """Send `READY=1`, `WATCHDOG=1`, `STOPPING=1`, `STATUS=...`; nothing where systemd does not ask."""
         if not self._address:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
@@ -28,6 +30,11 @@ class Notifier:
                 sender.send(state.encode())
         except OSError as error:
             logger.debug("systemd is not listening: {}", error)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Tell the state of llama-server and the reason for it, for `systemctl status`."""
+        said = f"llama-server is {snapshot.state}" + (f": {snapshot.reason}" if snapshot.reason else "")
+        self.send("STATUS=" + " ".join(said.split()))  # a newline would begin another assignment
 
 
 async def stay_alive(notifier: Notifier) -> None:
