@@ -4,7 +4,7 @@ from grafana import links
 from grafana import variables as v
 from grafana.board import Row, board
 from grafana.panels import bars, logs, stat, timeseries
-from grafana.queries import LOGS, Json, loki, now
+from grafana.queries import LOGS, LOGS_OF_SERVER, Json, loki, now
 
 CHOSEN = f'{LOGS} | level=~"$level" | component=~"$component"'
 FOUND = f"{CHOSEN} |~ `(?i)$search`"
@@ -128,8 +128,8 @@ BOARD = board(
                 logs(
                     "Events",
                     "Starts, exits, restarts, hangs, loads and unloads, reloads: lines with an event other than "
-                    "request_finished.",
-                    loki(f'{LOGS} | event=~"{LIFECYCLE}"'),
+                    "request_finished, those of the whole server whatever model is chosen.",
+                    loki(f'{LOGS_OF_SERVER} | event=~"{LIFECYCLE}"'),
                     empty="No event",
                     height=8,
                     links=TO_METRICS,

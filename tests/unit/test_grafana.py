@@ -9,8 +9,8 @@ import pytest
 from exporter.llama.histogram import FIRST_TOKEN, PER_TOKEN
 from grafana.__main__ import stale
 from grafana.links import RUNBOOKS
-from tests.dashboards import Panel, boards, fill, panels, variables
-from tests.known_metrics import known, rules
+from tests.dashboards import Json, Panel, boards, fill, panels, variables
+from tests.known_metrics import declared, known, rules
 from tests.promql import labels_of, selectors
 
 BOARDS = boards()
@@ -84,6 +84,21 @@ def test_a_panel_has_a_unit_a_legend_and_words_for_nothing(panel: Panel) -> None
     assert panel.json["description"].endswith(".") or panel.json["description"].endswith(")")
     if panel.json["type"] not in ("table", "logs"):
         assert all(query["legendFormat"] for query in panel.queries)
+
+
+def test_a_panel_of_what_only_nvidia_tells_does_not_say_that_there_is_no_gpu() -> None:
+    only = {metric.name for metric in declared() if "NVIDIA only." in metric.help}
+    found = {
+        panel.name: panel.json["fieldConfig"]["defaults"]["noValue"]
+        for panel in METRIC_PANELS
+        if panel.json["type"] != "table" and only & {name for query in panel.queries for name in names(panel, query)}
+    }
+    assert found
+    assert {name: words for name, words in found.items() if "NVIDIA" not in words} == {}
+
+
+def names(panel: Panel, query: Json) -> set[str]:
+    return {name for name, _ in selectors(fill(query["expr"], BOARDS[panel.board]))}
 
 
 @pytest.mark.parametrize("panel", METRIC_PANELS, ids=named)

@@ -31,10 +31,10 @@ ENERGY = [
     ),
     timeseries(
         "Energy by model",
-        "Watts of each model's share of the GPUs: llama_gpu_model_energy_joules_total.",
+        "Watts of each model's share of the GPUs, where the driver tells shares: llama_gpu_model_energy_joules_total.",
         prom(rate_of("llama_gpu_model_energy_joules_total", "model", GPU), "{{model}}"),
         unit="watt",
-        empty="No GPU",
+        empty="No GPU that tells (NVIDIA)",
         stack=True,
     ),
     timeseries(
@@ -60,7 +60,7 @@ ENERGY = [
             "ECC {{kind}} " + ON_GPU,
         ),
         unit="short",
-        empty="No error",
+        empty="No GPU that tells (NVIDIA)",
         stack=True,
     ),
     timeseries(

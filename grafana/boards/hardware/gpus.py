@@ -99,7 +99,7 @@ CARDS = [
         "brake of a busy GPU.",
         prom(f"llama_gpu_throttle_active{{{GPU}}}", "{{reason}} " + ON_GPU),
         mappings=value_mappings({"0": ("no", "transparent"), "1": ("throttled", ORANGE)}),
-        empty="No GPU",
+        empty="No GPU that tells (NVIDIA)",
         height=8,
     ),
 ]

@@ -48,7 +48,7 @@ USE = [
         "Watts that each model's share of the GPUs takes: llama_gpu_model_energy_joules_total.",
         prom(f"sum by (model) (rate(llama_gpu_model_energy_joules_total{{{GPU_MODEL}}}{RATE}))", "{{model}}"),
         unit="watt",
-        empty="No GPU",
+        empty="No GPU that tells (NVIDIA)",
         stack=True,
     ),
     timeseries(
@@ -63,7 +63,7 @@ USE = [
             "{{model}}",
         ),
         unit="short",
-        empty="No GPU",
+        empty="No GPU that tells (NVIDIA)",
         decimals=2,
     ),
 ]
