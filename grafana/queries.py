@@ -14,8 +14,9 @@ GPU = f'{SERVER},gpu=~"$gpu"'
 GPU_MODEL = f'{GPU},model=~"$model"'
 FLEET = 'job=~"$job",model=~"$model"'
 LOGS = '{service_name="llama",host=~"$host"} | model=~"$model"'
-LOGS_OF_SERVER = '{service_name="llama",host=~"$host"} | model=~"$model|"'
-"""Of the chosen models and of none: a crash of the server concerns each of them and names none."""
+LOGS_OF_SERVER = '{service_name="llama",host=~"$host"} | (model=~"$model" or model="")'
+"""Of the chosen models and of none: a crash of the server concerns each of them and names none. Not `=~"$model|"`: with
+an empty alternative Loki does not find what has no model."""
 
 THRESHOLD = "alert threshold"
 """Legend of the line that `threshold` draws; panels draw it dashed and red."""

@@ -10,7 +10,8 @@ CHOSEN = f'{LOGS} | level=~"$level" | component=~"$component"'
 FOUND = f"{CHOSEN} |~ `(?i)$search`"
 FIELDS = ("outcome", "prompt_tokens", "generation_tokens", "prompt_seconds", "total_seconds", "tokens_per_second")
 EXTRACT = ", ".join(f'{name}="{name}"' for name in FIELDS)
-FINISHED = f'{LOGS} | event="request_finished" | json {EXTRACT} | total_seconds > $slow'
+# A request that was cancelled before its first token has no times; to compare nothing is an error of the whole query.
+FINISHED = f'{LOGS} | event="request_finished" | json {EXTRACT} | total_seconds != "" | total_seconds > $slow'
 LIFECYCLE = "server_.+|model_.+|config_.+|log_lines_dropped"
 TO_METRICS = [links.board("Metrics of that time", "llama-server", "model", "host")]
 
@@ -93,7 +94,7 @@ REQUESTS = [
         "95 of 100 requests took at most this long, exact and not by buckets: total_seconds of request_finished.",
         loki(
             f'quantile_over_time(0.95, {LOGS} | event="request_finished" | json total_seconds="total_seconds" '
-            "| unwrap total_seconds [$__auto]) by (model)",
+            '| total_seconds != "" | unwrap total_seconds [$__auto]) by (model)',
             "{{model}}",
         ),
         unit="s",
