@@ -40,7 +40,9 @@ def parser() -> argparse.ArgumentParser:
     )
     check = commands.add_parser("check-config", help="check a configuration file", allow_abbrev=False)
     check.add_argument("file", metavar="FILE", type=Path)
-    run.add_argument("--config.file", dest="config_file", metavar="FILE", type=Path, help="YAML, see the README")
+    run.add_argument(
+        "--config.file", dest="config_file", metavar="FILE", type=Path, help="YAML, see docs/configuration.md"
+    )
     run.add_argument(
         "--config.watch", dest="config_watch", action="store_true", help="reload whenever the file has changed"
     )

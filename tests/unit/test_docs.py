@@ -3,19 +3,25 @@ import pkgutil
 import re
 from pathlib import Path
 
+import pytest
+
 import exporter.collectors
 from docs import generate
 from exporter.catalog.metric import Metric
-from exporter.config import Config, load
+from exporter.config import KINDS, Config, load
+from exporter.reload import AT_START_ONLY
 from exporter.supervisor.states import EDGES
+from tests.dashboards import boards
+from tests.known_metrics import rules
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text("utf-8")
 
 
-def test_the_configuration_of_the_readme_is_the_defaults(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-    file = tmp_path / "readme.yml"
+def test_the_configuration_that_is_shown_is_the_defaults(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", CONFIGURATION, re.DOTALL)
+    file = tmp_path / "shown.yml"
     file.write_text(block)
     loaded = load(file, {}, {})
     assert loaded.config == Config()
@@ -25,6 +31,27 @@ def test_the_configuration_of_the_readme_is_the_defaults(tmp_path: Path) -> None
         *("server.cwd", "server.api_key_file", "server.attach", "server.command"),
         *("web.config_file", "web.control_token_file", "web.grafana_url"),
     }
+
+
+def test_what_needs_a_new_start_of_the_exporter_is_named() -> None:
+    (sentence,) = re.findall(r"These need a new start .*?: (.*?)\. ", " ".join(CONFIGURATION.split()))
+    named = set(re.findall(r"`(\w+\.\w+)`", sentence))
+    assert named == {".".join(key.split(".")[:2]) for key in AT_START_ONLY}
+    assert {key for key in KINDS if ".".join(key.split(".")[:2]) in named} == AT_START_ONLY
+
+
+def test_the_counts_of_the_readme_are_right() -> None:
+    alerts = {rule["alert"] for rule in rules() if "alert" in rule}
+    assert f"\n{len(alerts)} alerts, each with a runbook" in README
+    table = README[README.index("| board |") : README.index(" alerts, each")]
+    titles = {board["title"].removeprefix("llama-server / ") for board in boards().values()}
+    assert set(re.findall(r"^\| (?!board|---)([^|]+?) \|", table, re.MULTILINE)) == titles
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/configuration.md"])
+def test_what_is_linked_to_exists(name: str) -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text("utf-8"))
+    assert [link for link in links if not ((ROOT / name).parent / link).exists()] == []
 
 
 def test_the_targets_of_the_readme_exist() -> None:
