@@ -175,32 +175,5 @@ MODEL_GTT = Metric(
     (*WHICH, "model"),
 )
 
-ALL = (
-    GPUS,
-    INFO,
-    UTILIZATION,
-    MEMORY_UTILIZATION,
-    FAN_SPEED,
-    MEMORY_TOTAL,
-    MEMORY_USED,
-    MEMORY_FREE,
-    GTT_TOTAL,
-    GTT_USED,
-    TEMPERATURE,
-    POWER,
-    POWER_LIMIT,
-    ENERGY,
-    MODEL_ENERGY,
-    CLOCK,
-    PCIE_RECEIVED,
-    PCIE_TRANSMITTED,
-    NVLINK_RECEIVED,
-    NVLINK_TRANSMITTED,
-    THROTTLE,
-    ECC_ERRORS,
-    XID_ERRORS,
-    PROCESSES,
-    MODEL_MEMORY,
-    MODEL_GTT,
-)
+ALL = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))
 """What a collector of GPUs may yield, in the order of the page."""

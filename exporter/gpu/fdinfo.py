@@ -7,6 +7,7 @@ cpu, xe vram0, gtt and system, i915 local0 and system0.
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,13 +54,12 @@ def _open_gpus(process: str) -> list[tuple[str, str]]:
     """Name of the node and text, for each open file of a GPU."""
     found = []
     folder = Folder(f"{process}/fdinfo")
-    try:
+    # It may end meanwhile, or belong to another user: what was found until then is true.
+    with suppress(OSError):
         for number in os.listdir(f"{process}/fd"):  # noqa: PTH208 -- Path.iterdir makes a Path of each
             target = os.readlink(f"{process}/fd/{number}")  # noqa: PTH115
             if target.startswith("/dev/dri/"):
                 found.append((target.removeprefix("/dev/dri/"), folder.text(number) or ""))
-    except OSError:
-        pass  # it ended, or belongs to another user: what was found until then is true
     return found
 
 
