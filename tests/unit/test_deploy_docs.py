@@ -64,6 +64,15 @@ def test_the_unit_starts_the_program_that_the_page_installs() -> None:
     assert f"/var/cache/{setting['CacheDirectory']}`" in page("docs/install.md")
 
 
+def test_the_configuration_of_the_page_on_installing_is_good(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", page("docs/install.md"), re.DOTALL)
+    file = tmp_path / "exporter.yml"
+    file.write_text(block)
+    server = load(file, {}, {}).config.server
+    assert server.args == ("-m", "/srv/models/model.gguf", "-c", "8192")
+    assert server.binary.startswith("/")
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_what_a_page_links_to_exists(name: str) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", page(name))
