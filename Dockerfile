@@ -47,7 +47,8 @@ LABEL org.opencontainers.image.title="llama-server exporter" \
 # NVIDIA's device files are open to every user; /dev/dri and /dev/kfd need their groups (compose.rocm.yml, compose.vulkan.yml).
 # The home is the one writable place: downloaded models and the drivers' caches of compiled kernels.
 # /var/lib/llama-exporter is for what the exporter keeps: a volume that is mounted there begins with its owner and mode.
-RUN useradd --system --user-group --uid 10001 --create-home --skel /dev/null --home-dir /var/cache/llama --shell /usr/sbin/nologin llama \
+RUN groupadd --system --gid 10001 llama \
+    && useradd --system --gid llama --uid 10001 --create-home --skel /dev/null --home-dir /var/cache/llama --shell /usr/sbin/nologin llama \
     && install --directory --owner=llama --group=llama --mode=700 /var/lib/llama-exporter
 COPY --from=build /opt/llama-exporter /opt/llama-exporter
 COPY deploy/with-state /usr/local/bin/
