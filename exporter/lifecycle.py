@@ -13,16 +13,26 @@ from exporter.supervisor.states import State
 class Lifecycle:
     """An observer of the supervisor.
 
-    `changed` is called at every change of state, `gone` when the process ends, or an attached one is silent.
+    `changed` is called at every change of state, `gone` when the process ends, or an attached one is silent; `show`
+    gets every snapshot.
     """
 
-    def __init__(self, log: LogStream, *, changed: Callable[[], None], gone: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        log: LogStream,
+        *,
+        changed: Callable[[], None],
+        gone: Callable[[], None],
+        show: Callable[[Snapshot], None],
+    ) -> None:
         self._log = log
+        self._show = show
         self._hint = changed
         self._server_gone = gone
 
     def __call__(self, before: Snapshot, after: Snapshot) -> None:
         """Tell of the change from `before` to `after`."""
+        self._show(after)
         if after.last_exit is not None and before.pid is not None and after.pid is None:
             self._server_gone()
             self._exited(before, after)

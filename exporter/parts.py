@@ -34,7 +34,6 @@ from exporter.supervisor.launch import Launcher, base_url
 from exporter.supervisor.notify import Notifier, stay_alive
 from exporter.supervisor.reaper import reap_orphans
 from exporter.supervisor.settings import backoff_of, policy_of
-from exporter.supervisor.snapshot import Snapshot
 from exporter.supervisor.states import State
 from exporter.supervisor.supervisor import Supervisor
 from exporter.web.application import Services
@@ -87,12 +86,7 @@ class Parts:
         log.on_request = self._models.take
         log.on_router = self._router_said
         probe = Probe(health_client, self._llama, failures)
-        lifecycle = Lifecycle(self._log, changed=self._follower.hint, gone=self._models.gone)
-
-        def observe(before: Snapshot, after: Snapshot) -> None:
-            lifecycle(before, after)
-            self._notifier.show(after)
-
+        observe = Lifecycle(self._log, changed=self._follower.hint, gone=self._models.gone, show=self._notifier.show)
         self._launcher = Launcher(server, self._log, api_key)
         self._supervisor: Supervisor | AttachedServer
         if server.attach:
