@@ -47,7 +47,7 @@ class History:
 
     def __init__(self, scraper: Scraper, timeout: float) -> None:
         self._scraper = scraper
-        self._timeout = timeout
+        self.timeout = timeout
         self._cpu: dict[str, float] = {}
         self.points: deque[Point] = deque(maxlen=int(SPAN / INTERVAL))
 
@@ -59,7 +59,7 @@ class History:
 
     async def look(self) -> None:
         """Add a point."""
-        outcomes = await self._scraper.scrape(self._timeout, COLLECTORS)
+        outcomes = await self._scraper.scrape(self.timeout, COLLECTORS)
         self.points.append(self._point([family for outcome in outcomes for family in outcome.families]))
 
     def _point(self, families: Iterable[Family]) -> Point:

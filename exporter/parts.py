@@ -182,7 +182,9 @@ class Parts:
         """Take over what a reload may change. Nothing here can fail: it is all or nothing."""
         self._llama.share_within = config.metrics.share_within
         self._models.ledger.set_window(config.metrics.rate_window)
-        self._metrics.timeout = config.metrics.scrape_timeout
+        client, health_client = self._clients
+        self._metrics.timeout = self._history.timeout = client.patience.seconds = config.metrics.scrape_timeout
+        health_client.patience.seconds = config.server.health.timeout
         self._log.set_level(config.logs.level)
         self._log.tail.resize(config.logs.tail_lines)
         self._log.prompts = config.logs.prompts

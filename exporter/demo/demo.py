@@ -36,8 +36,8 @@ def run_demo(flags: Mapping[str, object]) -> int:
         server = base_url(config.server)
         exporter = f"http://{config.web.listen_address}"
         say(f"llama-server  {server}  (the real one, inside Python, with a tiny random model: it talks gibberish)")
+        say(f"the page      {exporter}/")
         say(f"metrics       {exporter}/metrics")
-        say(f"status        {exporter}/api/v1/status")
         say("Ctrl-C ends it all. The log follows, one JSON object a line:")
         app = App(settings)
         try:

@@ -32,6 +32,18 @@ class NoEventsError(UpstreamError):
     """The build has no such stream of events."""
 
 
+class Patience:
+    """Seconds that an answer may take, shared by clients so that it changes for all of them."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    @property
+    def total(self) -> aiohttp.ClientTimeout:
+        """The whole answer within that time."""
+        return aiohttp.ClientTimeout(total=self.seconds)
+
+
 class LlamaClient:
     """One server at `base_url` (http://host:port). `api_key` is sent as a bearer token and never shown.
 
@@ -43,20 +55,19 @@ class LlamaClient:
         self,
         base_url: str,
         *,
-        timeout: float,
+        timeout: float | Patience,
         api_key: str | None = None,
         query: Mapping[str, str] | None = None,
         asking: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
-        self._timeout = timeout
+        self.patience = timeout if isinstance(timeout, Patience) else Patience(timeout)
         self._api_key = api_key
         self._query = query
         self._asking = asking
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._session = aiohttp.ClientSession(
             headers=headers,
-            timeout=aiohttp.ClientTimeout(total=timeout),
             # llama-server has a few HTTP threads: two kept-open connections are our share, and one for events.
             connector=aiohttp.TCPConnector(limit=3, keepalive_timeout=30),
             trust_env=False,
@@ -76,7 +87,7 @@ class LlamaClient:
         """A client of another server with the same key and patience, or of this one with another `query`."""
         return LlamaClient(
             base_url or self.base_url,
-            timeout=self._timeout,
+            timeout=self.patience,
             api_key=self._api_key,
             query=query,
             asking=self._asking,
@@ -86,7 +97,9 @@ class LlamaClient:
         """Ask `/health`, which is public even with an API key."""
         self._asking("/health")
         try:
-            async with self._session.get(f"{self.base_url}/health", allow_redirects=False) as response:
+            async with self._session.get(
+                f"{self.base_url}/health", timeout=self.patience.total, allow_redirects=False
+            ) as response:
                 if response.status == HTTPStatus.OK:
                     return Health.OK
                 if response.status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -100,7 +113,7 @@ class LlamaClient:
         self._asking(path)
         try:
             async with self._session.get(
-                f"{self.base_url}{path}", params=self._query, allow_redirects=False
+                f"{self.base_url}{path}", params=self._query, timeout=self.patience.total, allow_redirects=False
             ) as response:
                 if response.status != HTTPStatus.OK:
                     raise UpstreamError(
@@ -121,7 +134,9 @@ class LlamaClient:
         """Send an order. Raise `UpstreamError` with the server's own words when it is not taken."""
         self._asking(path)
         try:
-            async with self._session.post(f"{self.base_url}{path}", json=body, allow_redirects=False) as response:
+            async with self._session.post(
+                f"{self.base_url}{path}", json=body, timeout=self.patience.total, allow_redirects=False
+            ) as response:
                 if response.status != HTTPStatus.OK:
                     raise UpstreamError(f"POST {path} answered {response.status}: {_words(await response.read())}")
         except TimeoutError:
@@ -134,7 +149,7 @@ class LlamaClient:
 
         Raise `NoEventsError` when there is no such stream, `UpstreamError` when the connection breaks.
         """
-        patience = aiohttp.ClientTimeout(total=None, connect=self._timeout)
+        patience = aiohttp.ClientTimeout(total=None, connect=self.patience.seconds)
         try:
             async with self._session.get(f"{self.base_url}{path}", timeout=patience, allow_redirects=False) as response:
                 if response.status != HTTPStatus.OK:

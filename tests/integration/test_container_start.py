@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import stat
 import sys
@@ -16,6 +17,7 @@ from tests.integration.program import Program
 from tests.support import FAKE, eventually, free_port
 
 SERVICE = SERVICES["exporter"]
+DEFAULT = re.compile(r"\$\{\w+:-([^}]*)\}")
 (STATE,) = [target for target, volume in mounts(SERVICE).items() if volume == "exporter-state"]
 
 
@@ -27,7 +29,7 @@ async def container(folder: Path) -> AsyncIterator[Program]:
     program = words.index("llama-exporter")
     words[program : program + 1] = [sys.executable, "-m", "exporter"]
     given = {
-        name: str(value).replace(STATE, str(folder))
+        name: DEFAULT.sub(r"\1", str(value)).replace(STATE, str(folder))
         for name, value in SERVICE["environment"].items()
         if name.startswith("LLAMA_EXPORTER_WEB__")
     }
