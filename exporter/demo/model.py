@@ -57,25 +57,27 @@ CHAT_TEMPLATE = (
 )
 
 
-def write_tiny_model(path: Path, *, context: int = 2048) -> Path:
-    """Write the model to `path` and return it. `context` is the longest context that the model claims to know.
+def write_tiny_model(path: Path, *, context: int = 2048, layers: int = LAYERS) -> Path:
+    """Write the model to `path` and return it.
+
+    `context` is the longest context that the model claims to know; more `layers` make it slower.
 
     The same arguments give the same bytes. A reader never sees half a file: it is written aside and renamed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as aside:
         unfinished = Path(aside) / path.name
-        _write(unfinished, context)
+        _write(unfinished, context, layers)
         unfinished.replace(path)
     return path
 
 
-def _write(path: Path, context: int) -> None:
+def _write(path: Path, context: int, layers: int) -> None:
     tokens, scores, types = _vocabulary()
     with contextlib.closing(gguf.GGUFWriter(path, "llama")) as writer:
         writer.add_context_length(context)
         writer.add_embedding_length(WIDTH)
-        writer.add_block_count(LAYERS)
+        writer.add_block_count(layers)
         writer.add_feed_forward_length(FEED_FORWARD)
         writer.add_head_count(HEADS)
         writer.add_head_count_kv(HEADS)
@@ -91,7 +93,7 @@ def _write(path: Path, context: int) -> None:
         writer.add_eos_token_id(END)
         writer.add_unk_token_id(UNKNOWN)
         writer.add_chat_template(CHAT_TEMPLATE)
-        for name, values in _tensors(len(tokens)):
+        for name, values in _tensors(len(tokens), layers):
             writer.add_tensor(name, values)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
@@ -113,7 +115,7 @@ def _vocabulary() -> tuple[list[str], list[float], list[int]]:
     return tokens, scores, [int(kind) for kind in types]
 
 
-def _tensors(vocabulary: int) -> Iterator[tuple[str, np.ndarray[Any, np.dtype[np.float32]]]]:
+def _tensors(vocabulary: int, layers: int) -> Iterator[tuple[str, np.ndarray[Any, np.dtype[np.float32]]]]:
     """Name and values of each tensor, in GGUF's order of dimensions: outputs first, inputs last."""
     random = np.random.default_rng(SEED)
 
@@ -122,7 +124,7 @@ def _tensors(vocabulary: int) -> Iterator[tuple[str, np.ndarray[Any, np.dtype[np
 
     ones = np.ones(WIDTH, dtype=np.float32)
     yield "token_embd.weight", weights(vocabulary, WIDTH)
-    for layer in range(LAYERS):
+    for layer in range(layers):
         block = f"blk.{layer}"
         yield f"{block}.attn_norm.weight", ones
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):

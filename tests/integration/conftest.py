@@ -22,6 +22,12 @@ def long_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("model") / "long.gguf", context=262_144)
 
 
+@pytest.fixture(scope="session")
+def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model so slow that a client in Python keeps up with every token, for half a minute."""
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "slow.gguf", context=65_536, layers=32)
+
+
 def servers() -> list[tuple[str, tuple[str, ...]]]:
     """The real servers to test against: the one of xllamacpp always, the executable where LLAMA_SERVER names it."""
     found: list[tuple[str, tuple[str, ...]]] = [("xllamacpp", EMBEDDED)]
