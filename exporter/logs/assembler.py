@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from exporter.logs.clock import Clock
 from exporter.logs.grammar import (
     COMPONENTS,
@@ -18,7 +20,8 @@ from exporter.logs.privacy import private
 from exporter.logs.record import Record, Source
 
 MAX_JOINED = 256 * 1024
-"""Characters of a record above which nothing more is joined to it."""
+"""Characters of a record above which nothing more is joined to it, unless users' words may be in it: what is withheld
+has to be withheld to its end."""
 SERVER: Source = "llama-server"
 Written = tuple[int | None, Record]
 """A record, and the port of the router's child that wrote it."""
@@ -36,13 +39,15 @@ class Assembler:
         self._clock = clock
         self._model_of = model_of
         self._held: dict[int | None, Record] = {}
+        self._below: dict[int | None, _Below] = {}
+        """What is to be joined to the held record of a writer."""
         self._closed: set[int | None] = set()
         """Writers whose held record takes no line but timings."""
 
     def feed(self, block: str) -> list[Written]:
         """Records that are whole now, in order. The block ends with a newline. This is the hot loop of the program."""
         self._clock.read()
-        stamp, held_of, closed = self._clock.stamp, self._held, self._closed
+        stamp, held_of, below, closed = self._clock.stamp, self._held, self._below, self._closed
         models: dict[int | None, str | None] = {}
         last_second, age = "", 0
         done: list[Written] = []
@@ -58,6 +63,8 @@ class Assembler:
                 last_second, age = second, microseconds(second)
             time, level, model = stamp(child, age + int(milli + micro)), LETTERS[letter], models[child]
             if child in held_of:
+                if below:
+                    self._join(child)
                 done.append((child, held_of[child]))
                 if closed:
                     closed.discard(child)
@@ -71,6 +78,8 @@ class Assembler:
 
     def flush(self) -> list[Written]:
         """What is held, whether whole or not: the writer has been silent for a while or is gone."""
+        for child in list(self._below):
+            self._join(child)
         done = list(self._held.items())
         self._held.clear()
         self._closed.clear()
@@ -82,8 +91,11 @@ class Assembler:
         held = self._held.get(child)
         if held is not None:
             if json is None and self._belongs(held, line, child):
-                held.message = f"{held.message}\n{line.raw}" if held.message else line.raw
+                if child not in self._below:
+                    self._below[child] = _Below(held)
+                self._below[child].add(line.raw)
                 return
+            self._join(child)
             done.append((child, held))
         self._closed.discard(child)
         if json is None:
@@ -98,15 +110,38 @@ class Assembler:
             record.level = WORDS.get(json.level or "", "info")
         record.time = self._clock.stamp(child, None if json is None or json.time is None else int(json.time))
         record.model = self._model_of(child)
-        if not private(record.message):
+        if not private(record):
             self._closed.add(child)
         self._held[child] = record
 
     def _belongs(self, held: Record, line: Fields, child: int | None) -> bool:
         if child in self._closed:
             return held.function == "print_timing" and TIMING.regex.match(line.raw) is not None
+        below = self._below.get(child)
         known = line.function or line.component in COMPONENTS
-        return not known and len(held.message) < MAX_JOINED
+        return not known and (below is None or below.size < MAX_JOINED or below.private)
+
+    def _join(self, child: int | None) -> None:
+        """Make the held record of this writer whole."""
+        if (below := self._below.pop(child, None)) is not None:
+            self._held[child].message = "\n".join(below.lines)
+
+
+class _Below:
+    """The lines of a record of several: `size` of them in characters, and whether users' words may be among them."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self.lines = [record.message] if record.message else []
+        self.size = len(record.message)
+        self.private = record.level == "debug" or private(record)
+
+    def add(self, line: str) -> None:
+        """One line more."""
+        self.lines.append(line)
+        self.size += len(line) + 1
+        if not self.private:
+            self.private = private(msgspec.structs.replace(self._record, message=line))
 
 
 def _record(line: Fields) -> Record:

@@ -68,16 +68,13 @@ class Intake:
         shipped: list[Record] = []
         prompts, requests = self._prompts(), self._requests.feed
         for child, record in records:
-            function = record.function
-            if function == FUNCTION and self._access.own(record):
-                continue
-            if child is None and record.component == "srv":
-                if (event := router.read(record)) is not None:
-                    self._on_router(event)
-                if function == "load":
-                    self._secrets.hide(record)
+            if record.slot is None:  # most records are of slots
+                if record.function == FUNCTION and self._access.own(record):
+                    continue
+                if child is None:
+                    self._server_said(record)
             events = requests(child, record)
-            if not prompts and private(record.message):
+            if not prompts and private(record):
                 record.message = withhold(record.message)
             shipped.append(record)
             if events:
@@ -85,6 +82,13 @@ class Intake:
         self._recent.extend([record.message for record in shipped[-(self._recent.maxlen or 0) :]])
         if shipped:
             self._ship(shipped)
+
+    def _server_said(self, record: Record) -> None:
+        """Take a record that is not of a router's child, and may be of the router."""
+        if record.component == "srv" and (event := router.read(record)) is not None:
+            self._on_router(event)
+        if record.function == "load" or record.component == "error":
+            self._secrets.hide(record)
 
     def _tell(self, events: Sequence[RequestEvent], when: str, shipped: list[Record]) -> None:
         for event in events:

@@ -304,6 +304,7 @@ async def test_what_continues_users_words_is_withheld_with_them(tmp_path: Path) 
         "srv          load:   --api-key",
         "srv          load:   sk-key-secret",
         "srv          load:   --port",
+        "error: invalid argument: --api-key=sk-secret",
     ]
     (tmp_path / "lines").write_text("\n".join(lines) + "\n")
     with (tmp_path / "out").open("wb") as file:
@@ -315,6 +316,7 @@ async def test_what_continues_users_words_is_withheld_with_them(tmp_path: Path) 
     assert "all slots are idle" in shipped
     assert "stop processing" in shipped
     assert "--port" in shipped
+    assert "invalid argument: --api-key=" in shipped
     assert not [line for line in log.last_lines if "secret" in line.replace("a secret", "")]
     assert b"secret" not in b"".join(log.tail.search(limit=100)).replace(b"a secret", b"")
 
