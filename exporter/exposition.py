@@ -18,9 +18,6 @@ OPENMETRICS_KINDS: dict[Kind, str] = {"stateset": "gauge"}  # theirs wants the l
 EXACT = 2.0**53
 """Below this every whole float is exactly one integer."""
 ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
-HELP_OPENMETRICS_KINDS: dict[Kind, str] = {"stateset": "gauge"}  # theirs wants the label named as the family
-EXACT = 2.0**53
-"""Below this every whole float is exactly one integer."""
 HELP_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n"})
 ACCEPTED = re.compile(r"application/openmetrics-text(?=\s*[;,]|\s*$)(?P<parameters>[^,]*)")
 

@@ -34,7 +34,7 @@ BODIES = (
     ),
     Pattern(
         "component",
-        re.compile(r"(srv|cmn|que|slot|spec|main|mtmd) +([^\s:]+): "),
+        re.compile(r"(srv|cmn|que|res|slot|spec|main|mtmd) +([^\s:]+): "),
         "srv  log_server_r: request: GET /health 127.0.0.1 200",
     ),
     Pattern(
@@ -48,7 +48,7 @@ TIMING = Pattern(
     re.compile(r" *(?:(?:prompt eval|eval|total) time|draft acceptance(?: rate)?) ="),
     "prompt eval time =       0.49 ms /    13 tokens (    0.04 ms per token, 26476.58 tokens per second)",
 )
-COMPONENTS = frozenset({"srv", "cmn", "que", "slot", "spec", "main", "mtmd"})
+COMPONENTS = frozenset({"srv", "cmn", "que", "res", "slot", "spec", "main", "mtmd"})
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 LETTERS: dict[str, Level] = {"I": "info", "W": "warn", "E": "error", "D": "debug"}
 WORDS: dict[str, Level] = {"info": "info", "warn": "warn", "error": "error", "debug": "debug"}
