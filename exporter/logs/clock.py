@@ -5,6 +5,8 @@ from collections.abc import Callable
 from exporter.logs.record import timestamp
 
 SECOND = 1_000_000
+THREE = tuple(f"{number:03d}" for number in range(1000))
+"""Three digits of each: to look them up takes less than half the time of formatting six."""
 
 
 class Clock:
@@ -47,4 +49,4 @@ class Clock:
             micro = now % SECOND
             self._second = now - micro
             self._text = timestamp(self._second // SECOND)[:-7]
-        return f"{self._text}{micro:06d}Z"
+        return f"{self._text}{THREE[micro // 1000]}{THREE[micro % 1000]}Z"

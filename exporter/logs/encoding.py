@@ -81,7 +81,7 @@ def text_lines(*, colour: bool) -> Encoder:
 def _text(record: Record, *, colour: bool) -> str:
     who = record.model or ("" if record.source == "llama-server" else record.source)
     where = f"slot {record.slot} task {record.task} | " if record.slot is not None else ""
-    fields = "".join(f" {key}={value}" for key, value in (record.fields or {}).items() if value is not None)
+    fields = "".join(f" {key}={value}" for key, value in record.more().items())
     message = record.message.translate(CONTROL).replace("\n", f"\n{INDENT}")
     head = f"{record.time[11:23]} {record.level:<5} {who:<8}{where}{message}"
     begin = COLOURS[record.level] if colour else ""

@@ -8,9 +8,9 @@ from exporter.logs import router
 from exporter.logs.access import FUNCTION, Access
 from exporter.logs.assembler import Assembler
 from exporter.logs.clock import Clock
-from exporter.logs.privacy import Secrets, private, withhold
+from exporter.logs.privacy import NUMBERS, Secrets, private, withhold
 from exporter.logs.pump import Pump
-from exporter.logs.record import Record, timestamp
+from exporter.logs.record import FinishedRequest, Record, timestamp
 from exporter.logs.requests import Finished, RequestEvent, RequestTracker
 
 OnRequest = Callable[[RequestEvent], None]
@@ -66,29 +66,31 @@ class Intake:
     def _take(self, records: Sequence[tuple[int | None, Record]]) -> None:
         self.heard_at = time.monotonic()
         shipped: list[Record] = []
-        prompts, requests = self._prompts(), self._requests.feed
+        requests = self._requests.feed
         for child, record in records:
-            if record.slot is None:  # most records are of slots
-                if record.function == FUNCTION and self._access.own(record):
-                    continue
-                if child is None:
-                    self._server_said(record)
             events = requests(child, record)
-            if not prompts and private(record):
-                record.message = withhold(record.message)
-            shipped.append(record)
+            # Half of all records are the numbers of a slot, in which there is nothing more to be found.
+            if (record.function in NUMBERS and "\n" not in record.message) or self._to_be_seen(child, record):
+                shipped.append(record)
             if events:
                 self._tell(events, record.time, shipped)
         self._recent.extend([record.message for record in shipped[-(self._recent.maxlen or 0) :]])
         if shipped:
             self._ship(shipped)
 
-    def _server_said(self, record: Record) -> None:
-        """Take a record that is not of a router's child, and may be of the router."""
-        if record.component == "srv" and (event := router.read(record)) is not None:
-            self._on_router(event)
-        if record.function == "load" or record.component == "error":
-            self._secrets.hide(record)
+    def _to_be_seen(self, child: int | None, record: Record) -> bool:
+        """Take what the record tells of the server, and users' words out of it; False when it is of our own doing."""
+        if record.slot is None:
+            if record.function == FUNCTION and self._access.own(record):
+                return False
+            if child is None:
+                if record.component == "srv" and (event := router.read(record)) is not None:
+                    self._on_router(event)
+                if record.function == "load" or record.component == "error":
+                    self._secrets.hide(record)
+        if private(record) and not self._prompts():
+            record.message = withhold(record.message)
+        return True
 
     def _tell(self, events: Sequence[RequestEvent], when: str, shipped: list[Record]) -> None:
         for event in events:
@@ -97,20 +99,18 @@ class Intake:
                 shipped.append(finished_record(event, when, self._model_of(event.child)))
 
 
-def finished_record(request: Finished, when: str, model: str | None) -> Record:
+def finished_record(request: Finished, when: str, model: str | None) -> FinishedRequest:
     """The `request_finished` line."""
     prompt, generation, made = request.prompt_seconds, request.generation_seconds, request.generation_tokens
-    fields: dict[str, object] = {"outcome": request.outcome}
+    message, task = f"request {request.outcome}", request.task
+    record = FinishedRequest(when, "info", "exporter", model, None, None, None, task, "request_finished", message)
+    record.outcome = request.outcome
     if made is not None:
-        fields["prompt_tokens"] = request.prompt_tokens
-        if request.cached_tokens is not None:
-            fields["cached_tokens"] = request.cached_tokens
-        fields["generation_tokens"] = made
+        record.prompt_tokens, record.cached_tokens = request.prompt_tokens, request.cached_tokens
+        record.generation_tokens = made
     if prompt is not None and generation is not None:
-        fields["prompt_seconds"] = prompt
-        fields["generation_seconds"] = generation
-        fields["total_seconds"] = round(prompt + generation, 6)
+        record.prompt_seconds, record.generation_seconds = prompt, generation
+        record.total_seconds = round(prompt + generation, 6)
         if made and generation:
-            fields["tokens_per_second"] = round(made / generation, 3)
-    message = f"request {request.outcome}"
-    return Record(when, "info", "exporter", model, None, None, None, request.task, "request_finished", message, fields)
+            record.tokens_per_second = round(made / generation, 3)
+    return record

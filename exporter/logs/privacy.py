@@ -4,51 +4,54 @@ Source: the LOG macros of `tools/server` and `common` with a text among their ar
 """
 
 import re
+from typing import NamedTuple
 
-from exporter.logs.grammar import Pattern
 from exporter.logs.record import Record
 
-WORDS = (
-    Pattern(
-        "JSON of a request, an answer or a slot",
-        re.compile(
-            r'"(?:prompt|content|reasoning_content|messages|input|text|generated_text|system_prompt|arguments)"\s*:'
-        ),
-        'update_chat_: {"role":"assistant","content":"Hi"}',
-    ),
-    Pattern("body", re.compile(r"\b(?:request|response):(?:\s|$)"), 'response: {"say":"Hi"}'),
-    Pattern("streamed answer", re.compile(r"streamed chunk:"), "http: streamed chunk: data: Hi"),
-    Pattern("error, which may quote the request", re.compile(r"got exception:"), "got exception: no Hi"),
-    Pattern("parsed answer", re.compile(r"Pars(?:ing|ed) "), "Parsing chat message: Hi"),
-    Pattern(
-        "answer that cannot be parsed",
-        re.compile(r"\bunparsed .*output:|output triggering error"),
-        "unparsed hermes output: Hi",
-    ),
-    Pattern("tool call", re.compile(r"Tool call mismatch"), "Tool call mismatch: prev='Hi' new='Hello'"),
-    Pattern("system prompt", re.compile(r"anthropic string"), "anthropic string not as expected: Hi"),
-    Pattern("slot", re.compile(r"launching slot :"), 'launching slot : {"id":0}'),
-    Pattern("token", re.compile(r"\b(?:next|prompt|prefill|sampled|cache) token\b"), "prompt token   1:    259 ' Hi'"),
-    Pattern("draft", re.compile(r"draft candidate"), " - seq_id 0, draft candidate   0, pos   0:   259 (   0.9) ' Hi'"),
-    Pattern(
-        "comparison of prompts (LLAMA_SERVER_SLOTS_DEBUG)", re.compile(r"(?:old|new): \.\.\. "), "old: ... Hi | there"
-    ),
-    Pattern(
-        "grammar",
-        re.compile(r"[Gg]rammar(?: \([^)]*\))?: |[Gg]rammar (?:sampler for|triggered|still)|JSON schema: "),
-        'error parsing grammar: expecting name at\n\nroot ::= "Hi"',
-    ),
-    Pattern("generated parser", re.compile(r"generated parser:|eneration prompt:"), "generated parser:\nLiteral(Hi)"),
-    Pattern("address in a request", re.compile(r"downloading image from"), "downloading image from 'http://hi'"),
+
+class Mark(NamedTuple):
+    """Text that llama-server prints with users' words around it, at any level and in any build, and how that looks."""
+
+    text: str
+    sample: str
+
+
+MARKS = (
+    Mark('":', '{"id":0,"prompt":"Hi"}'),  # JSON of a body, a slot, a message
+    Mark("request:", "request:  Hi"),
+    Mark("response:", "response: Hi"),
+    Mark("streamed chunk:", "http: streamed chunk: data: Hi"),
+    Mark("got exception:", "got exception: in Hi"),
+    Mark("launching slot :", "launching slot : Hi"),
+    Mark("next token:", "n_decoded = 2, n_remaining = 3, next token:   259 'Hi'"),
+    Mark("prompt token ", "prompt token   1:    259 'Hi'"),
+    Mark("prefill token:", "prefill token: 259 = Hi"),
+    Mark("cache token ", "cache token   1:    259 'Hi'"),
+    Mark("draft candidate", " - seq_id 0, draft candidate   0, pos   0:    259 (   0.900) 'Hi'"),
+    Mark("Parsing ", "Parsing chat message: Hi"),
+    Mark("Parsed ", "Parsed message: Hi"),
+    Mark("generated parser:", "generated parser:\nLiteral(Hi)"),
+    Mark("eneration prompt:", "Generation prompt: 'Hi'"),
+    Mark("unparsed ", "unparsed peg-native output: Hi"),
+    Mark("output triggering error:", "full peg-native output triggering error:\n=== BEGIN ===\nHi"),
+    Mark("Tool call mismatch:", "Tool call mismatch: prev='Hi' new='Ho'"),
+    Mark("anthropic string", "anthropic string not as expected: Hi"),
+    Mark("JSON schema:", "JSON schema: Hi"),
+    Mark("rammar: ", 'Grammar: root ::= "Hi"'),
+    Mark("Grammar (", 'Grammar (user): root ::= "Hi"'),
+    Mark("grammar sampler for", "error initializing grammar sampler for grammar:\nHi"),
+    Mark("Grammar triggered", "Grammar triggered on token 259 (`Hi`)"),
+    Mark("Grammar still", "Grammar still awaiting trigger after token 259 (`Hi`)"),
+    Mark(": ... ", "old: ... Hi | Ho"),  # with LLAMA_SERVER_SLOTS_DEBUG
+    Mark("downloading image", "downloading image from 'https://hi/?secret'"),
 )
-"""What comes with users' words behind it or around it, at any level and in any build."""
-PRIVATE = re.compile("|".join(pattern.regex.pattern for pattern in WORDS))
+TEXTS = tuple(mark.text for mark in MARKS)
 PATH = re.compile(r"(?:done )?request: [A-Z]+ /\S* ")
 QUOTED = re.compile(r"""["'`\n]""")
-TEXTS = frozenset({"add_text"})
-"""Functions that print nothing but text."""
-NUMBERS = frozenset({"print_timing", "print_timings", "release", "get_availabl", "log_slot_info"})
-"""Functions of slots that print nothing but numbers: most lines of a busy server are theirs."""
+TEXT_FUNCTIONS = frozenset({"add_text"})
+"""They print nothing but text."""
+NUMBERS = frozenset({"print_timing", "release", "get_availabl"})
+"""Functions of slots that print nothing but numbers: half of the lines of a busy server are theirs."""
 EXCEPTION = re.compile(r'(?s)got exception: .*"code":(\d+),.*"type":"(\w+)"\}+$')
 SECRET_FLAGS = frozenset({"--api-key", "--hf-token", "-hft"})
 SECRET = re.compile(rf"({'|'.join(sorted(SECRET_FLAGS))})=\S+")
@@ -62,11 +65,10 @@ def private(record: Record) -> bool:
     What a build tells at level debug changes from month to month, so a quoted text there is private whatever is around.
     """
     message = record.message
-    if record.function in NUMBERS and "\n" not in message:
-        return False
-    if PRIVATE.search(message) is not None:
+    # All marks come with one of these, and most records have neither.
+    if (":" in message or "`" in message) and any(text in message for text in TEXTS):
         return PATH.match(message) is None
-    return record.level == "debug" and (record.component in TEXTS or QUOTED.search(message) is not None)
+    return record.level == "debug" and (record.component in TEXT_FUNCTIONS or QUOTED.search(message) is not None)
 
 
 def withhold(message: str) -> str:

@@ -102,25 +102,23 @@ class RequestTracker:
     def feed(self, child: int | None, record: Record) -> Sequence[RequestEvent]:
         """Events that follow from this record, which the router's child at port `child` wrote (None: no router's)."""
         task = record.task
-        if child in self._released:
+        ended: tuple[RequestEvent, ...] = ()
+        if self._released and child in self._released:
             released = self._released[child]
             if task != released or record.function != "print_timing":
-                return (self._end(child, released), *self._told(child, task, record))
-        return self._told(child, task, record)
-
-    def _told(self, child: int | None, task: int | None, record: Record) -> Sequence[RequestEvent]:
-        """What the record itself tells."""
+                ended = (self._end(child, released),)
         if task is None:
-            if record.component == "srv":
+            if record.component == "srv" and "task" in record.message:
                 self._mark(child, record.message)
-            return ()
+            return ended
         request = self._running.get((child, task))
         if request is not None:
-            return self._follow(request, record, child, task)
+            told = self._follow(request, record, child, task)
+            return (*ended, *told) if ended else told
         if record.function == "launch_slot_" and record.message.startswith("processing task"):
             self._running[child, task] = _Request()
-            return (Launched(child, task),)
-        return ()
+            return (*ended, Launched(child, task))
+        return ended
 
     def _mark(self, child: int | None, message: str) -> None:
         """The server tells of errors and of clients that went away in lines of its own, before the release."""
@@ -145,14 +143,16 @@ class RequestTracker:
                 self._released[child] = task
                 if request.generation or request.failed:
                     return (self._end(child, task),)
-        elif found := PROMPT_SIZE.search(text):
-            request.prompt_size = int(found[1])
-        elif request.cached is None and (found := CACHE_KEPT.search(text)):
-            request.cached = int(found[1])
-        elif found := PROMPT_DONE.search(text):
-            cached = request.cached or 0
-            ratio = float(found[2]) if found[2] else None
-            return (Progress(child, task, max(0, int(found[1]) - cached), cached, ratio),)
+        elif "rm [" in text:
+            if request.cached is None and (found := CACHE_KEPT.search(text)):
+                request.cached = int(found[1])
+        elif "prompt" in text:
+            if found := PROMPT_SIZE.search(text):
+                request.prompt_size = int(found[1])
+            elif found := PROMPT_DONE.search(text):
+                cached = request.cached or 0
+                ratio = float(found[2]) if found[2] else None
+                return (Progress(child, task, max(0, int(found[1]) - cached), cached, ratio),)
         return ()
 
     def _end(self, child: int | None, task: int) -> Finished:
