@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from exporter.catalog.metric import Family, Metric
-
-T = TypeVar("T")
+from exporter.llama.instance import Instance
 
 
 class NoData(Exception):  # noqa: N818 -- it is not an error
@@ -21,14 +20,20 @@ class Partial(Exception):  # noqa: N818 -- half of it is a result
         self.families = families
 
 
-async def gather(sources: Mapping[str, T], read: Callable[[T], Awaitable[list[Family]]]) -> tuple[list[Family], str]:
-    """Read all sources at once: the families of those that could be read, and what the others said ("" if none)."""
-    results = await asyncio.gather(*(read(source) for source in sources.values()), return_exceptions=True)
+async def gather(
+    instances: Mapping[str, Instance], read: Callable[[Instance], Awaitable[list[Family]]]
+) -> tuple[list[Family], str]:
+    """Read all processes at once: the families of those that could be read, and what the others said ("" if none).
+
+    That one ends while it is asked is no error.
+    """
+    asked = dict(instances)
+    results = await asyncio.gather(*(read(instance) for instance in asked.values()), return_exceptions=True)
     families = [family for result in results if isinstance(result, list) for family in result]
     errors = [
-        f"{name}: {str(result) or repr(result)}"
-        for name, result in zip(sources, results, strict=True)
-        if isinstance(result, BaseException)
+        f"{model}: {str(result) or repr(result)}"
+        for (model, instance), result in zip(asked.items(), results, strict=True)
+        if isinstance(result, BaseException) and not instance.gone
     ]
     return families, "; ".join(errors)
 

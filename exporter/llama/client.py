@@ -110,6 +110,8 @@ class LlamaClient:
 
     async def get(self, path: str) -> bytes:
         """The body of a 200 answer. Raise `UpstreamError` for everything else, an endless answer included."""
+        if self._session.closed:
+            raise UpstreamError(f"GET {path}: {self.base_url} is not asked any more")
         self._asking(path)
         try:
             async with self._session.get(

@@ -147,7 +147,7 @@ class Follower:
             name, data = str(event["model"]), event.get("data") or {}
             if "status" in data:
                 code = data.get("exit_code")
-                self.models.roster.changed(name, state_of(data["status"], code), time.monotonic(), code)
+                self.models.changed(name, state_of(data["status"], code), code)
         except (KeyError, TypeError, AttributeError):
             return
         self._told += 1

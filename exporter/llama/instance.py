@@ -43,6 +43,8 @@ class Instance:
         self.child = child
         self.sleeps = sleeps
         self.asleep = False
+        self.gone = False
+        """The process has ended, or is ending: what it does not answer now is no failure."""
         self.account = ledger.named(child, facts.model)
         self.slots: list[Slot] = []
         self._ledger = ledger
@@ -86,6 +88,8 @@ class Instance:
                 await self._look(self.account.usage)
                 self._report(f"watching the requests of {self.model}", None)
             except UpstreamError as error:
+                if self.gone:
+                    return
                 self._report(f"watching the requests of {self.model}", str(error))
             self._looked_at = now = time.monotonic()
             usage = self.account.usage

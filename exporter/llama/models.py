@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from exporter.llama.client import LlamaClient, UpstreamError
 from exporter.llama.instance import Instance
 from exporter.llama.ledger import Ledger
-from exporter.llama.roster import IN_MEMORY, Entry, ModelState, Roster
+from exporter.llama.roster import Entry, ModelState, Roster
 from exporter.llama.server import Facts, LlamaServer
 from exporter.logs.requests import RequestEvent
 
@@ -39,6 +39,8 @@ class Models:
         self._supervised = supervised
         self._report = report
         self._ports: dict[int, str] = {}
+        self._ends = 0
+        """How often a server has ended: what one said before its end is not true of the next."""
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -68,8 +70,9 @@ class Models:
 
     async def single(self, started: float | None, ready: float | None, *, sleeps: bool) -> None:
         """The only server is ready: find out what it is, unless that is known. Times are monotonic."""
+        ends = self._ends
         facts = await self.server.who()
-        if facts.mode == "router":
+        if facts.mode == "router" or ends != self._ends:
             return
         if facts.model not in self.instances:
             instance = self._instance(self._client, self.server, facts, None, sleeps=sleeps)
@@ -78,35 +81,46 @@ class Models:
                 instance.account.begin(logged=self.ledger.logged)
                 self.roster.changed(facts.model, ModelState.LOADING, started)
             self.roster.changed(facts.model, ModelState.LOADED, ready or time.monotonic())
-        self.asleep(facts.model, asleep=await self.server.asleep())
+        asleep = await self.server.asleep()
+        if ends == self._ends:
+            self.instances[facts.model].asleep = asleep
+            state = ModelState.SLEEPING if asleep else ModelState.LOADED
+            self.roster.changed(facts.model, state, time.monotonic())
 
     async def listed(self) -> None:
         """Bring the processes into line with the roster of a router. Raise `UpstreamError` when a new one is mute."""
-        for model, instance in list(self.instances.items()):
-            entry = self.roster.entries[model]
-            if not (entry.state in IN_MEMORY or entry.waking) or entry.port not in (None, instance.child):
-                self._close(model)
+        self._close_ended()
         errors = []
         for entry in list(self.roster.entries.values()):
-            if not (entry.state in IN_MEMORY or entry.waking) or entry.port is None:
+            if not entry.runs or entry.port is None:
                 continue
             self.spawned(entry.name, entry.port)
             try:
                 if entry.name not in self.instances:
                     self.instances[entry.name] = await self._connect(entry, entry.port)
-                self.asleep(entry.name, asleep=entry.state is ModelState.SLEEPING)
+                    self._close_ended()  # while it was asked who it is
+                if entry.name in self.instances:
+                    self.instances[entry.name].asleep = entry.state is ModelState.SLEEPING
             except UpstreamError as error:
                 errors.append(f"{entry.name} on port {entry.port}: {error}")
         if errors:
             raise UpstreamError("; ".join(errors))
 
-    def asleep(self, model: str, *, asleep: bool) -> None:
-        """The model has fallen asleep or woken up."""
-        self.instances[model].asleep = asleep
-        self.roster.changed(model, ModelState.SLEEPING if asleep else ModelState.LOADED, time.monotonic())
+    def changed(self, model: str, state: ModelState, exit_code: int | None) -> None:
+        """An event told that a model of a router is in this state now."""
+        self.roster.changed(model, state, time.monotonic(), exit_code)
+        self._close_ended()
+
+    def _close_ended(self) -> None:
+        """Take the processes out that do not run any more, as far as the roster knows."""
+        for model, instance in list(self.instances.items()):
+            entry = self.roster.entries[model]
+            if not entry.runs or entry.port not in (None, instance.child):
+                self._close(model)
 
     def gone(self) -> None:
         """The server has ended, and its children with it."""
+        self._ends += 1
         self.server.forget()
         for model in list(self.instances):
             self._close(model)
@@ -154,6 +168,7 @@ class Models:
 
     def _close(self, model: str) -> None:
         instance = self.instances.pop(model)
+        instance.gone = True
         instance.account.gone(instance.child)
         if instance.client is not self._client:
             task = asyncio.create_task(instance.client.close())

@@ -80,6 +80,11 @@ class Entry:
     load_seconds: float | None = None
     loads: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LOADS, 0))
 
+    @property
+    def runs(self) -> bool:
+        """True while a process runs that has loaded it, or had, and is loading it again after sleep."""
+        return self.state in IN_MEMORY or self.waking
+
 
 Observer = Callable[[Entry, ModelState | None], None]
 """Told of every change of state: the entry as it is now, and the state before."""

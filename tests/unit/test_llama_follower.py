@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from exporter.llama.client import LlamaClient
+from exporter.collectors.native import NativeCollector
+from exporter.llama.client import LlamaClient, UpstreamError
 from exporter.llama.follower import Follower
 from exporter.llama.ledger import Ledger
 from exporter.llama.models import Models
-from exporter.llama.roster import ModelState, Roster
+from exporter.llama.roster import ModelState, Roster, read_models
 from exporter.llama.server import LlamaServer
 from exporter.logs.requests import Finished, Launched
 from tests.support import FIXTURES, eventually
@@ -29,6 +30,8 @@ class Server:
         self.answers: dict[str, Any] = {}
         self.asked: dict[str, int] = {}
         self.port = 0
+        self.answering = asyncio.Event()
+        self.answering.set()
 
     async def start(self) -> web.AppRunner:
         application = web.Application()
@@ -41,6 +44,7 @@ class Server:
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.asked[request.path] = self.asked.get(request.path, 0) + 1
+        await self.answering.wait()
         answer = self.answers.get(request.path)
         if answer is None:
             return web.Response(status=404)
@@ -124,6 +128,49 @@ async def test_a_router_without_events_is_followed_by_its_list(start: Callable[[
         assert "/metrics" not in router.asked
         assert "/slots" not in child.asked
         task.cancel()
+    assert errors == []
+
+
+async def test_a_child_that_ends_while_it_is_asked_is_no_failure_and_does_not_come_back(
+    start: Callable[[], Any],
+) -> None:
+    router, child = await start(), await start()
+    router.show("/props", "router-props.json")
+    router.show("/v1/models", "router-models-loaded.json")
+    loaded = json.loads((MID / "router-models-loaded.json").read_text())
+    loaded["data"] = [entry for entry in loaded["data"] if entry["id"] == "alpha"]
+    args = loaded["data"][0]["status"]["args"]
+    args[args.index("--port") + 1] = str(child.port)
+    router.answers["/models"] = loaded
+    for path, file in (("/props", "props.json"), ("/v1/models", "v1-models.json"), ("/metrics", "metrics-idle.txt")):
+        child.show(path, file)
+    errors: list[str] = []
+    async with LlamaClient(f"http://127.0.0.1:{router.port}", timeout=10) as client:
+        models = following(router, client, errors).models
+        models.roster.listed(read_models(loaded), 0)
+        await models.listed()
+        (instance,) = models.instances.values()
+        child.answering.clear()
+        asked = asyncio.create_task(NativeCollector(models).collect())
+        await eventually(lambda: child.asked.get("/metrics"))
+        models.changed("alpha", ModelState.UNLOADED, 0)
+        assert await asked == []
+        child.answering.set()
+        with pytest.raises(UpstreamError, match="not asked any more"):
+            await instance.native()
+        await instance.look()
+
+        # Another process, which ends while it is asked who it is.
+        child.answering.clear()
+        props = child.asked["/props"]
+        models.roster.listed(read_models(loaded), 0)
+        connecting = asyncio.create_task(models.listed())
+        await eventually(lambda: child.asked["/props"] > props)
+        models.changed("alpha", ModelState.UNLOADED, 0)
+        child.answering.set()
+        await connecting
+        assert models.instances == {}
+        assert models.roster.entries["alpha"].state is ModelState.UNLOADED
     assert errors == []
 
 
