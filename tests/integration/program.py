@@ -83,6 +83,11 @@ class Program:
     def events(self, name: str) -> list[dict[str, Any]]:
         return [line for line in self.lines if line.get("event") == name]
 
+    async def told(self, name: str, count: int = 1) -> list[dict[str, Any]]:
+        """The events of this name, as soon as there are so many: they come by another way than answers do."""
+        await eventually(lambda: len(self.events(name)) >= count)
+        return self.events(name)
+
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         code = await asyncio.wait_for(self.process.wait(), 30)
@@ -94,6 +99,7 @@ class Program:
         await self.session.close()
         if self.process.returncode is None:
             await self.end()
+        assert not [line for line in self.raw if b"Traceback" in line]
         for line in self.events("server_started"):
             await eventually(lambda pid=line["pid"]: not alive(pid), within=10)  # type: ignore[misc]
 

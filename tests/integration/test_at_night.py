@@ -24,9 +24,9 @@ async def test_killed_a_hundred_times_there_is_one_child_no_zombie_and_the_right
     restart = {"initial_backoff": "1ms", "max_backoff": "1ms", "give_up_after": KILLS + 2}
     async with exporter(command=FAKE, server={"restart": restart}, folder=tmp_path) as it:
         for number in range(KILLS):
-            started = await eventually(lambda n=number: it.events("server_started")[n:])  # type: ignore[misc]
-            os.kill(started[0]["pid"], signal.SIGKILL)
-        await eventually(lambda: len(it.events("server_started")) == KILLS + 1)
+            started = await it.told("server_started", number + 1)
+            os.kill(started[number]["pid"], signal.SIGKILL)
+        await it.told("server_started", KILLS + 1)
         await it.until("ready")
         assert sorted(child.name() == "sh" for child in children(it)) == [False, True]  # llama-server and its guard
         assert [child for child in children(it) if child.status() == psutil.STATUS_ZOMBIE] == []
@@ -43,9 +43,9 @@ async def test_a_wedge_behind_a_healthy_answer_is_a_hang(tmp_path: Path) -> None
         "restart": {"initial_backoff": "10ms"},
     }
     async with exporter(command=FAKE, server=settings, folder=tmp_path) as it:
-        (event, *_) = await eventually(lambda: it.events("server_unresponsive"))
+        (event, *_) = await it.told("server_unresponsive")
         assert event["message"].startswith("requests run, and neither token nor log came for")
-        await eventually(lambda: len(it.events("server_started")) == 2)
+        await it.told("server_started", 2)
         assert (await it.status())["restarts"]["unresponsive"] >= 1
 
 

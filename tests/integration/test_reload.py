@@ -33,7 +33,8 @@ async def test_what_the_process_was_started_with_restarts_it_and_the_rest_does_n
         rewrite(tmp_path, stop_timeout="1s", health={"interval": "50ms"})
         assert (await reload(it))[0] == 200
         assert (await it.status())["pid"] == before["pid"]
-        assert it.events("config_reloaded")[-1]["changed"] == ["server.stop_timeout", "server.health.interval"]
+        (event,) = await it.told("config_reloaded")
+        assert event["changed"] == ["server.stop_timeout", "server.health.interval"]
         port = free_port()
         rewrite(tmp_path, port=port)
         it.process.send_signal(signal.SIGHUP)
@@ -70,7 +71,7 @@ async def test_a_reload_leaves_failed(tmp_path: Path) -> None:
         await it.until("failed")
         rewrite(tmp_path, binary="false", restart={"policy": "never"})
         await reload(it)
-        await eventually(lambda: it.events("server_exited"))
+        await it.told("server_exited")
         assert (await it.until("failed"))["last_exit"]["code"] == 1
 
 
@@ -89,6 +90,7 @@ async def test_other_sites_cannot_reload(headers: dict[str, str], tmp_path: Path
             assert response.status == 403
         async with browser.get(f"{it.url}/-/reload") as response:
             assert response.status == 405
+        await it.end()
         assert it.events("config_reloaded") == []
 
 
@@ -96,5 +98,5 @@ async def test_a_watched_file_reloads_by_itself(tmp_path: Path) -> None:
     async with exporter("--config.watch", command=FAKE, folder=tmp_path) as it:
         await it.until("ready")
         rewrite(tmp_path, stop_timeout="3s")
-        (event,) = await eventually(lambda: it.events("config_reloaded"))
+        (event,) = await it.told("config_reloaded")
         assert event["changed"] == ["server.stop_timeout"]

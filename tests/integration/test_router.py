@@ -79,6 +79,11 @@ async def until_native(it: Program, **wanted: float) -> dict[str, float]:
     return await until_counted(it, "llamacpp:tokens_predicted_total", **wanted)
 
 
+async def until_measured(it: Program, *models: str) -> dict[str, float]:
+    """Wait until these processes of two slots have told who they are; the router says earlier that they run."""
+    return await until_counted(it, "llama_model_slots", **dict.fromkeys(models, 2))
+
+
 async def until_counted(it: Program, name: str, **wanted: float) -> dict[str, float]:
     async def check() -> dict[str, float] | None:
         samples = await it.metrics()
@@ -92,24 +97,23 @@ async def test_every_child_is_measured_with_its_model(router: Program) -> None:
     samples = await until_state(router, alpha="unloaded", beta="unloaded", gamma="unloaded", broken="unloaded")
     assert not any(name.startswith("llamacpp:") for name in samples)
     answers = {model: await complete(router, model, count) for model, count in (("alpha", 11), ("beta", 22))}
-    samples = await until_generated(router, alpha=11, beta=22)
+    # What is generated shows before a request has ended, the rest when it has.
+    await until_counted(router, "llama_request_duration_seconds_count", alpha=1, beta=1)
+    samples = await until_measured(router, "alpha", "beta")
+    assert (generated(samples, "alpha"), generated(samples, "beta")) == (11, 22)
     assert (state_of(samples, "alpha"), state_of(samples, "gamma")) == (["loaded"], ["unloaded"])
     for model, answer in answers.items():
         assert samples[f"llama_prompt_tokens_total{{model={model}}}"] == answer["timings"]["prompt_n"]
         assert samples[f"llama_requests_total{{model={model}}}{{outcome=completed}}"] == 1
-        assert samples[f"llama_request_duration_seconds_count{{model={model}}}"] == 1
         assert samples[f"llama_model_loads_total{{model={model}}}{{result=loaded}}"] == 1
         assert 0 < samples[f"llama_model_load_seconds{{model={model}}}"] < 10
-        assert samples[f"llama_model_slots{{model={model}}}"] == 2
         assert samples[f"llama_slot_context_tokens{{model={model}}}{{slot=1}}"] == 1024
         assert samples[f"llama_context_usage_ratio{{model={model}}}"] == 0
         assert samples[f"llama_server_process_resident_memory_bytes{{model={model}}}"] > 1e6
     assert samples["llama_server_process_resident_memory_bytes{model=}"] > 1e6
     await until_native(router, alpha=11, beta=22)
     assert any(name.startswith("llama_server_info") and "{mode=router}" in name for name in samples)
-    finished = await eventually(
-        lambda: len(router.events("request_finished")) == 2 and router.events("request_finished")
-    )
+    finished = await router.told("request_finished", 2)
     assert {(line["model"], line["generation_tokens"]) for line in finished} == {("alpha", 11), ("beta", 22)}
     written = {line.get("model") for line in router.lines if line.get("function") in ("print_timing", "load_model")}
     assert written == {"alpha", "beta"}
@@ -122,8 +126,9 @@ async def test_evicted_unloaded_and_loaded_again_totals_stay(router: Program) ->
     await complete(router, "alpha", 10)
     await complete(router, "beta", 10)
     await complete(router, "gamma", 10)  # evicts alpha
-    samples = await until_generated(router, alpha=10, beta=10, gamma=10)
-    samples = await until_state(router, alpha="unloaded", beta="loaded", gamma="loaded")
+    await until_generated(router, alpha=10, beta=10, gamma=10)
+    await until_state(router, alpha="unloaded", beta="loaded", gamma="loaded")
+    samples = await until_measured(router, "beta", "gamma")
     assert generated(samples, "alpha") == 10
     for gone in ("llamacpp:tokens_predicted_total", "llama_server_process_threads", "llama_context_usage_ratio"):
         assert f"{gone}{{model=alpha}}" not in samples
@@ -135,6 +140,7 @@ async def test_evicted_unloaded_and_loaded_again_totals_stay(router: Program) ->
     await until_generated(router, alpha=15)
     samples = await until_native(router, alpha=5)
     assert samples["llama_model_loads_total{model=alpha}{result=loaded}"] == 2
+    await router.told("model_loaded", 4)
     names = [(line["event"], line["model"]) for line in router.lines if line.get("event", "").startswith("model_")]
     assert names.count(("model_loaded", "alpha")) == 2
     assert names.count(("model_unloaded", "gamma")) == 1
@@ -146,7 +152,7 @@ async def test_a_load_that_fails_and_a_child_that_dies(router: Program) -> None:
     samples = await until_state(router, broken="failed")
     assert samples["llama_model_last_exit_code{model=broken}"] == 1
     assert samples["llama_model_loads_total{model=broken}{result=failed}"] == 1
-    (failed,) = router.events("model_failed")
+    (failed,) = await router.told("model_failed")
     assert (failed["model"], failed["exit_code"], failed["level"]) == ("broken", 1, "error")
 
     await complete(router, "alpha", 10)

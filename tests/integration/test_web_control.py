@@ -63,6 +63,7 @@ async def test_a_port_in_use_is_refused_with_its_owner(tmp_path: Path) -> None:
                 assert status == 409
                 assert f"in use by process {os.getpid()} (" in answer["detail"]
             assert (await it.status())["desired"] == "stopped"
+            await it.end()
             assert it.events("server_started") == []
 
 

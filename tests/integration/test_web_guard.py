@@ -64,6 +64,7 @@ async def test_without_a_token_other_sites_and_proxies_change_nothing(headers: d
         for path in CHANGES + CHANGES_WITH_BODY:
             assert (await answer(it, "POST", path, {"model": "x"}, **headers))[0] == 403
         assert (await it.status())["desired"] == "stopped"
+        await it.end()
         assert it.events("config_reloaded") == []
 
 
