@@ -4,6 +4,7 @@ Format: https://prometheus.io/docs/instrumenting/exposition_formats/ (text versi
 the one of prometheus_client renames counters that lack `_total`, and gives up the page at the first bad line.
 """
 
+import math
 import re
 from collections.abc import Iterable
 
@@ -18,7 +19,7 @@ SAMPLE = re.compile(
 )
 LABEL_PAIR = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\.)*)"')
 COMMENT = re.compile(rf"#[ \t]*(?P<what>HELP|TYPE)[ \t]+(?P<name>{NAME})(?:[ \t]+(?P<text>.*))?")
-VALUE = re.compile(r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|[Ii]nf(?:inity)?|[Nn]a[Nn])")
+VALUE = re.compile(r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|(?P<word>[Ii]nf(?:inity)?|[Nn]a[Nn]))")
 KINDS: dict[str, Kind] = {
     "counter": "counter",
     "gauge": "gauge",
@@ -56,14 +57,40 @@ def read(text: str) -> tuple[list[Family], int]:
                 bad += not _describe(families, found["name"], found["what"], found["text"] or "")
             continue
         found = SAMPLE.fullmatch(line)
-        if found is None or VALUE.fullmatch(found["value"]) is None:
+        if found is None or not _is_number(found["value"]):
+            bad += 1
+            continue
+        pairs = LABEL_PAIR.findall(found["labels"] or "")
+        names = {name for name, _ in pairs}
+        if len(names) < len(pairs) or "__name__" in names:  # Prometheus would refuse the whole page for it
             bad += 1
             continue
         family, suffix = _family_of(families, found["name"])
-        pairs = LABEL_PAIR.findall(found["labels"] or "")
         labels = tuple((name, ESCAPED.sub(lambda m: UNESCAPE[m[0]], value)) for name, value in pairs)
         family.samples.append(Sample(suffix, labels, found["value"]))
+    for family in families.values():
+        if not all(_fits(family.kind, sample) for sample in family.samples):
+            family.kind = "unknown"  # a parser that takes types at their word would refuse the whole page
     return [family for family in families.values() if family.samples], bad
+
+
+def _fits(kind: Kind, sample: Sample) -> bool:
+    """True unless the sample is none of those that a histogram or a summary has."""
+    if kind == "histogram":
+        bound, has = "le", sample.suffix == "_bucket"
+    elif kind == "summary":
+        bound, has = "quantile", not sample.suffix
+    else:
+        return True
+    bounds = [value for name, value in sample.labels if name == bound]
+    known = bool(sample.suffix) or kind == "summary"
+    return known and len(bounds) == has and all(_is_number(value) for value in bounds)
+
+
+def _is_number(text: str) -> bool:
+    """True for a value of the format. Digits that no float can hold make Prometheus refuse the whole page."""
+    found = VALUE.fullmatch(text)
+    return found is not None and (found["word"] is not None or math.isfinite(float(text)))
 
 
 def _describe(families: dict[str, Family], name: str, what: str, text: str) -> bool:

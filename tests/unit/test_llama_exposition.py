@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter.catalog.metric import Family, Metric, Sample
 from exporter.exposition import OPENMETRICS, TEXT, negotiate, render
 from exporter.llama.exposition import read, with_model
+from tests.native_pages import PAGES as NATIVE_PAGES
 from tests.support import FIXTURES
 
 LABEL_TEXT = st.text(max_size=20).filter(lambda text: "\r" not in text)
@@ -110,10 +111,26 @@ def test_a_page_cut_anywhere_keeps_what_is_whole() -> None:
         list(parse_text(render(with_model(families, "m"), TEXT).decode()))
 
 
-@given(st.text(alphabet='ab_:{}="\\\n ,#+-.0123456789eTYPEHLinf', max_size=200))
+@given(NATIVE_PAGES | st.text(alphabet='ab_:{}="\\\n ,#+-.0123456789eTYPEHLinf', max_size=200))
 def test_any_text_gives_a_page_that_parses(text: str) -> None:
     families, _ = read(text)
     list(parse_text(render(with_model(families, 'm"\\\n'), TEXT).decode()))
+
+
+def test_what_would_make_prometheus_refuse_the_page_is_left_out_or_loses_its_type() -> None:
+    text = (
+        'a{l="1",l="2"} 1\na{__name__="b"} 2\na 1e999\na 3\n'
+        '# TYPE h histogram\nh_bucket{le="one"} 1\nh_sum 2\n# TYPE s summary\ns{quantile=""} 1\n'
+        '# TYPE good histogram\ngood_bucket{le="+Inf"} 1\ngood_sum 2\ngood_count 1\n'
+    )
+    families, bad = read(text)
+    assert [(family.name, family.kind, len(family.samples)) for family in families] == [
+        ("a", "unknown", 1),
+        ("h", "unknown", 2),
+        ("s", "unknown", 1),
+        ("good", "histogram", 3),
+    ]
+    assert bad == 3
 
 
 @given(st.dictionaries(st.tuples(LABEL_TEXT), st.floats(allow_nan=False), max_size=5))
