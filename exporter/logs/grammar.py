@@ -48,6 +48,14 @@ TIMING = Pattern(
     re.compile(r" *(?:(?:prompt eval|eval|total) time|draft acceptance(?: rate)?) ="),
     "prompt eval time =       0.49 ms /    13 tokens (    0.04 ms per token, 26476.58 tokens per second)",
 )
+UNENDED = Pattern(
+    "line that llama-server forgot to end",
+    re.compile(
+        rf"(?m)^((?:{CHILD.regex.pattern.replace('(', '(?:')})?)"
+        r"(.*?pure content(?: parser| template, will not render reasoning or tools separately)?\.)(?=.)"
+    ),
+    "0.00.049.766 D No parser definition detected, assuming pure content parser.0.00.049.788 I srv  stop: hello",
+)
 COMPONENTS = frozenset({"srv", "cmn", "que", "res", "slot", "spec", "main", "mtmd"})
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 LETTERS: dict[str, Level] = {"I": "info", "W": "warn", "E": "error", "D": "debug"}
@@ -102,6 +110,8 @@ def read(block: str) -> list[tuple[str, ...]]:
         block = ANSI.sub("", block)
     if "\r" in block:
         block = block.replace("\r\n", "\n")
+    if "pure content" in block:
+        block = UNENDED.regex.sub(r"\1\2\n\1", block)
     return LINE.findall(block)
 
 

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from exporter.logs.assembler import Assembler
 from exporter.logs.clock import Clock
-from exporter.logs.grammar import BODIES, CHILD, PREFIX, TIMING, Fields, Pattern, microseconds, read
+from exporter.logs.grammar import BODIES, CHILD, PREFIX, TIMING, UNENDED, Fields, Pattern, microseconds, read
 from exporter.logs.record import Record
 from tests.support import FIXTURES
 
 
-@pytest.mark.parametrize("pattern", [*BODIES, PREFIX, CHILD, TIMING], ids=lambda pattern: pattern.name)
+@pytest.mark.parametrize("pattern", [*BODIES, PREFIX, CHILD, TIMING, UNENDED], ids=lambda pattern: pattern.name)
 def test_every_pattern_matches_its_sample_and_nothing_above_it_does(pattern: Pattern) -> None:
     assert pattern.regex.match(pattern.sample)
     if pattern in BODIES:
@@ -34,6 +34,15 @@ def test_a_line_of_a_router_child_behind_colours() -> None:
     line = fields("[41381] \x1b[32m0.00.004.007\x1b[0m E gguf_init_from_reader: failed to read header")
     assert (line.child, line.letter, line.other) == ("41381", "E", "gguf_init_from_reader")
     assert line.message == "failed to read header"
+
+
+def test_the_line_behind_one_that_was_not_ended_is_a_line() -> None:
+    lines = [
+        Fields._make(line) for line in read(f"{UNENDED.sample}\n[41381] {UNENDED.sample}\n{UNENDED.sample[:75]}\n")
+    ]
+    ends = [("", "D", ""), ("", "I", "srv"), ("41381", "D", ""), ("41381", "I", "srv"), ("", "D", "")]
+    assert [(line.child, line.letter, line.component) for line in lines] == ends
+    assert [line.message for line in lines[1::2]] == ["hello", "hello"]
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="\n", codec="utf-8")))
