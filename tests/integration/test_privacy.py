@@ -97,7 +97,7 @@ async def said(server: list[str], *, prompts: bool, folder: Path, command: tuple
 
         async def told() -> bool:
             """In a flood the events pass records over: ask for some that come alone."""
-            await post(it, "/tokenize", HEADERS, json={"content": PROMPT})
+            await post(it, "/completion", HEADERS, json={"prompt": PROMPT, "n_predict": 1})
             return wanted in heard
 
         await eventually(told)
