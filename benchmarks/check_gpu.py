@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
-from exporter.collectors.collector import NoData, Partial
-from exporter.collectors.gpu_nvidia import GpuNvidiaCollector
+from exporter.metrics.collectors.collector import NoData, Partial
+from exporter.metrics.collectors.gpu_nvidia import GpuNvidiaCollector
 
 Key = tuple[str, ...]
 """Name of the metric, uuid, and the values of further labels."""

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pynvml
 
-from exporter.collectors.gpu import GpuCollector
-from exporter.collectors.gpu_amd import GpuAmdCollector
-from exporter.collectors.gpu_nvidia import GpuNvidiaCollector
+from exporter.metrics.collectors.gpu import GpuCollector
+from exporter.metrics.collectors.gpu_amd import GpuAmdCollector
+from exporter.metrics.collectors.gpu_nvidia import GpuNvidiaCollector
 from tests.nvml.stub import Stub
 
 SOURCE = Path(__file__).parents[1] / "tests/nvml/nvml.c"

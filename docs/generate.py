@@ -6,25 +6,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-import exporter.catalog
-from exporter.catalog.metric import Metric
+import exporter.metrics.definitions
+from exporter.metrics.families import Metric
 
 TARGET = Path(__file__).parent / "metrics.md"
 ORDER = ("usage", "server", "process", "gpu", "host", "exporter")
 HEAD = """# Metrics
 
 Every metric of `GET /metrics` but llama-server's own, which come first on the page with their names, HELP and TYPE
-unchanged (`llamacpp:*`, with a `model` label added). Generated from `exporter/catalog/`: change it there.
+unchanged (`llamacpp:*`, with a `model` label added). Generated from `exporter/metrics/definitions/`: change it there.
 
 Seconds, bytes, joules and ratios from 0 to 1; counters end in `_total`. A value that can't be known is absent, not 0.
 """
 
 
 def modules() -> Iterator[ModuleType]:
-    """The catalog's modules in the order of the document; one that is not in `ORDER` comes last."""
-    names = [module.name for module in pkgutil.iter_modules(exporter.catalog.__path__) if module.name != "metric"]
+    """The modules of definitions in the order of the document; one that is not in `ORDER` comes last."""
+    names = [
+        module.name for module in pkgutil.iter_modules(exporter.metrics.definitions.__path__) if module.name != "metric"
+    ]
     for name in sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER)):
-        yield importlib.import_module(f"exporter.catalog.{name}")
+        yield importlib.import_module(f"exporter.metrics.definitions.{name}")
 
 
 def metrics_of(module: ModuleType) -> list[Metric]:

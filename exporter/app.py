@@ -7,13 +7,13 @@ from pathlib import Path
 from loguru import logger
 
 from exporter.config import Source
-from exporter.config.secret import read_secret
+from exporter.config.secrets import read_secret
 from exporter.llama.client import LlamaClient
-from exporter.logs.encoding import text_lines
+from exporter.logs.output import text_lines
 from exporter.logs.own import to_stream
 from exporter.logs.stream import LogStream
 from exporter.parts import Parts
-from exporter.supervisor.launch import base_url
+from exporter.supervisor.command import base_url
 
 SINK_CLOSE_TIMEOUT = 5.0
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 import exporter
 from exporter import app
 from exporter.config import ConfigErrors, Source, load
-from exporter.web.webconfig import read_web_config
+from exporter.web.auth.web_config import read_web_config
 
 OK, FAILED, USAGE = 0, 1, 2
 COMMANDS = ("run", "check-config", "demo")

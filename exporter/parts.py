@@ -9,37 +9,35 @@ from pathlib import Path
 from loguru import logger
 
 from exporter.background import first_to_end
-from exporter.collectors import COLLECTORS
-from exporter.collectors.children import Children
-from exporter.collectors.sources import Sources
 from exporter.config import Config, Loaded, Source
-from exporter.history import History
 from exporter.lifecycle import Lifecycle, ModelEvents, Requests
 from exporter.llama.client import LlamaClient
 from exporter.llama.control import RouterControl
 from exporter.llama.follower import Follower
-from exporter.llama.ledger import Ledger
 from exporter.llama.models import Models, may_sleep
 from exporter.llama.probe import Probe
 from exporter.llama.roster import Roster
 from exporter.llama.server import LlamaServer
-from exporter.logs.failures import FailureLog
-from exporter.logs.own import to_stream
-from exporter.logs.router import Ended, Spawned
+from exporter.logs.own import FailureLog, to_stream
+from exporter.logs.server_events import Ended, Spawned
 from exporter.logs.stream import LogStream
+from exporter.metrics.collectors import COLLECTORS
+from exporter.metrics.collectors.sources import Children, Sources
+from exporter.metrics.history import History
+from exporter.metrics.scrape import Scraper
 from exporter.reload import Reloader, watch
-from exporter.scrape import Scraper
 from exporter.supervisor.attached import AttachedServer
-from exporter.supervisor.launch import Launcher, base_url
-from exporter.supervisor.notify import Notifier, stay_alive
+from exporter.supervisor.command import Launcher, base_url
 from exporter.supervisor.reaper import reap_orphans
 from exporter.supervisor.settings import backoff_of, policy_of
 from exporter.supervisor.states import State
 from exporter.supervisor.supervisor import Supervisor
-from exporter.web.application import Services
+from exporter.supervisor.systemd import Notifier, stay_alive
+from exporter.usage.store import Ledger
+from exporter.web.api.status import StatusHandler
 from exporter.web.metrics import MetricsHandler
+from exporter.web.routes import Services
 from exporter.web.server import WebServer
-from exporter.web.status import StatusHandler
 
 
 class Parts:

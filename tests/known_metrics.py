@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-import exporter.catalog
-from exporter.catalog.metric import Metric
+import exporter.metrics.definitions
+from exporter.metrics.families import Metric
 from tests.promql import TARGET, Known, labels_of
 from tests.support import FIXTURES
 
@@ -19,7 +19,7 @@ RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
 
 def declared() -> list[Metric]:
     """Every metric of the catalog."""
-    modules = pkgutil.iter_modules(exporter.catalog.__path__, "exporter.catalog.")
+    modules = pkgutil.iter_modules(exporter.metrics.definitions.__path__, "exporter.metrics.definitions.")
     found = (vars(importlib.import_module(module.name)).values() for module in modules)
     return [value for values in found for value in values if isinstance(value, Metric)]
 

@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from exporter.config import Source, Web
-from exporter.history import History
 from exporter.llama.client import LlamaClient, UpstreamError
-from exporter.llama.ledger import Ledger
 from exporter.llama.models import Models
 from exporter.llama.roster import Listed, ModelState, Roster
 from exporter.llama.server import LlamaServer
-from exporter.logs.encoding import json_lines
+from exporter.logs.output import json_lines
 from exporter.logs.record import Record
 from exporter.logs.stream import LogStream
 from exporter.logs.tail import Tail
+from exporter.metrics.history import History
+from exporter.metrics.scrape import Scraper
 from exporter.reload import Reloader
-from exporter.scrape import Scraper
 from exporter.supervisor.snapshot import Snapshot
-from exporter.web.application import Services
+from exporter.usage.store import Ledger
+from exporter.web.api.status import StatusHandler
 from exporter.web.metrics import MetricsHandler
+from exporter.web.routes import Services
 from exporter.web.server import WebServer
-from exporter.web.status import StatusHandler
 from tests.support import free_port
 
 

@@ -1,9 +1,8 @@
 """The configuration: one typed tree from YAML, environment and flags, and every error in it with its place."""
 
-from exporter.config.errors import ConfigError, ConfigErrors
-from exporter.config.loader import KINDS, Loaded, load
-from exporter.config.source import Source
-from exporter.config.tree import Collectors, Config, HealthCheck, Logs, Metrics, Restart, Server, Web
+from exporter.config.document import ConfigError, ConfigErrors
+from exporter.config.load import KINDS, Loaded, Source, load
+from exporter.config.schema import Collectors, Config, HealthCheck, Logs, Metrics, Restart, Server, Web
 from exporter.config.values import split_address
 
 __all__ = [

@@ -13,8 +13,7 @@ from exporter.config import Source
 from exporter.demo import embedded
 from exporter.demo.model import write_tiny_model
 from exporter.demo.traffic import play
-from exporter.supervisor.launch import base_url
-from exporter.supervisor.port import PortInUseError, check_port_free
+from exporter.supervisor.command import PortInUseError, base_url, check_port_free
 
 PAUSE = 5.0
 """Seconds between two rounds of traffic: enough to see idle and busy."""

@@ -4,10 +4,10 @@ from collections import defaultdict
 
 import pynvml
 
-from exporter.catalog import gpu as catalog
 from exporter.gpu.nvml import Device
 from exporter.gpu.owners import Owners
 from exporter.gpu.samples import Samples
+from exporter.metrics.definitions import gpu as catalog
 
 CLOCKS = {
     "graphics": pynvml.NVML_CLOCK_GRAPHICS,

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from exporter.catalog.metric import Family, Metric, Sample
+from exporter.metrics.families import Family, Metric, Sample
 
 
 class Samples:

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from exporter.catalog.metric import Family, Kind, Sample
+from exporter.metrics.families import Family, Kind, Sample
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\.)*"'

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable
 
 from exporter.llama.client import LlamaClient, UpstreamError
-from exporter.llama.counted import CountedUsage
-from exporter.llama.ledger import Ledger
 from exporter.llama.server import Facts, LlamaServer, NativePage
 from exporter.llama.slots import Slot
-from exporter.llama.usage import LoggedUsage
+from exporter.usage.from_counters import CountedUsage
+from exporter.usage.from_log import LoggedUsage
+from exporter.usage.store import Ledger
 
 SURE_AFTER = 1.0
 """Seconds between two looks that show a request of which the log told nothing; a line takes a twentieth of it."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from exporter.llama.client import LlamaClient, UpstreamError
 from exporter.llama.instance import Instance
-from exporter.llama.ledger import Ledger
 from exporter.llama.roster import Entry, ModelState, Roster
 from exporter.llama.server import Facts, LlamaServer
-from exporter.logs.requests import RequestEvent
+from exporter.logs.events import RequestEvent
+from exporter.usage.store import Ledger
 
 LOOPBACK = "http://127.0.0.1"
 

@@ -2,7 +2,7 @@
 
 from exporter.llama.client import Health, LlamaClient, UpstreamError
 from exporter.llama.server import LlamaServer
-from exporter.logs.failures import FailureLog
+from exporter.logs.own import FailureLog
 
 
 class Probe:

@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from exporter.catalog.metric import Family
 from exporter.llama import exposition, gguf, slots
 from exporter.llama.client import LlamaClient, UpstreamError
-from exporter.llama.tokens import Tokens
+from exporter.metrics.families import Family
+from exporter.usage.tokens import Tokens
 
 LARGE = 256 * 1024
 """Characters of a page above which it is read beside the event loop: a second for ten million of them."""

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from exporter.logs.clock import Clock
-from exporter.logs.grammar import (
+from exporter.logs.format import (
     COMPONENTS,
     LETTERS,
     TIMING,
@@ -16,8 +15,8 @@ from exporter.logs.grammar import (
     read,
     read_json,
 )
-from exporter.logs.privacy import private
-from exporter.logs.record import Record, Source
+from exporter.logs.record import Clock, Record, Source
+from exporter.logs.redaction import private
 
 MAX_JOINED = 256 * 1024
 """Characters of a record above which nothing more is joined to it, unless users' words may be in it: what is withheld

@@ -4,17 +4,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from exporter.logs import router
-from exporter.logs.access import FUNCTION, Access
 from exporter.logs.assembler import Assembler
-from exporter.logs.clock import Clock
-from exporter.logs.privacy import NUMBERS, Secrets, private, withhold
-from exporter.logs.pump import Pump
-from exporter.logs.record import FinishedRequest, Record, timestamp
-from exporter.logs.requests import Finished, RequestEvent, RequestTracker
+from exporter.logs.events import Finished, RequestEvent, RequestTracker
+from exporter.logs.reader import Pump
+from exporter.logs.record import Clock, FinishedRequest, Record, timestamp
+from exporter.logs.redaction import NUMBERS, Secrets, private, withhold
+from exporter.logs.server_events import FUNCTION, Access, Ended, Spawned, read_router_event
 
 OnRequest = Callable[[RequestEvent], None]
-OnRouter = Callable[[router.Spawned | router.Ended], None]
+OnRouter = Callable[[Spawned | Ended], None]
 ModelOf = Callable[[int | None], str | None]
 
 
@@ -84,7 +82,7 @@ class Intake:
             if record.function == FUNCTION and self._access.own(record):
                 return False
             if child is None:
-                if record.component == "srv" and (event := router.read(record)) is not None:
+                if record.component == "srv" and (event := read_router_event(record)) is not None:
                     self._on_router(event)
                 if record.function == "load" or record.component == "error":
                     self._secrets.hide(record)

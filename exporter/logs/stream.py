@@ -6,14 +6,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from exporter.logs.access import Access
-from exporter.logs.encoding import Encoder, json_lines
+from exporter.logs.events import RequestEvent
 from exporter.logs.intake import Intake
-from exporter.logs.pump import Pump
+from exporter.logs.output import Encoder, Sink, json_lines
+from exporter.logs.reader import Pump
 from exporter.logs.record import LEVELS, Level, Record, timestamp
-from exporter.logs.requests import RequestEvent
-from exporter.logs.router import Ended, Spawned
-from exporter.logs.sink import Sink
+from exporter.logs.server_events import Access, Ended, Spawned
 from exporter.logs.tail import Tail
 
 DRAIN_TIMEOUT = 2.0

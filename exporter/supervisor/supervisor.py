@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 from exporter.llama.client import Health
 from exporter.supervisor.activity import Activity, Unknown
 from exporter.supervisor.backoff import Backoff
-from exporter.supervisor.causes import likely_cause
+from exporter.supervisor.exit_causes import likely_cause, oom_kills
 from exporter.supervisor.life import Care, Life
-from exporter.supervisor.oom import oom_kills
 from exporter.supervisor.process import CannotStartError, ChildProcess, Exit
 from exporter.supervisor.record import Record
 from exporter.supervisor.snapshot import Observer, Policy, RestartReason, Snapshot

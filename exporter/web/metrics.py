@@ -5,8 +5,8 @@ import math
 
 from aiohttp import web
 
-from exporter.exposition import negotiate, render
-from exporter.scrape import Scraper, families_of
+from exporter.metrics.exposition import negotiate, render
+from exporter.metrics.scrape import Scraper, families_of
 
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 OFFSET = 0.5

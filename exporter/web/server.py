@@ -8,11 +8,10 @@ from aiohttp import web
 from loguru import logger
 
 from exporter.config import ConfigErrors, Web, split_address
-from exporter.web.application import Services, build_application
+from exporter.web.auth.credentials import read_locks, stamps
+from exporter.web.auth.guard import Guard
 from exporter.web.connections import Doorman, connection_limit
-from exporter.web.guard import Guard
-from exporter.web.headers import Headers
-from exporter.web.locks import read_locks, stamps
+from exporter.web.routes import Headers, Services, build_application
 
 SHUTDOWN_TIMEOUT = 1.0
 KEEPALIVE_TIMEOUT = 75.0

@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given, settings
 
 from exporter.demo.model import write_tiny_model
-from exporter.exposition import OPENMETRICS, TEXT, render
 from exporter.llama.exposition import read, with_model
+from exporter.metrics.exposition import OPENMETRICS, TEXT, render
 from tests.integration.program import EMBEDDED, exporter
 from tests.native_pages import PAGES
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.collectors.collector import NoData
-from exporter.collectors.container import ContainerCollector
+from exporter.metrics.collectors.collector import NoData
+from exporter.metrics.collectors.container import ContainerCollector
 
 NO_LIMIT_V1 = "9223372036854771712\n"
 V2 = "30 20 0:26 {root} /sys/fs/cgroup ro,nosuid - cgroup2 cgroup rw,nsdelegate\n"

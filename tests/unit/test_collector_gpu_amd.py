@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter.catalog.metric import Family
-from exporter.collectors.collector import NoData, Partial
-from exporter.collectors.gpu_amd import GpuAmdCollector
 from exporter.gpu import energy
 from exporter.gpu.energy import PowerIntegral
 from exporter.gpu.owners import descendants
+from exporter.metrics.collectors.collector import NoData, Partial
+from exporter.metrics.collectors.gpu_amd import GpuAmdCollector
+from exporter.metrics.families import Family
 from tests.support import eventually
 
 Page = dict[str, dict[tuple[str, ...], float]]

@@ -11,10 +11,10 @@ from pathlib import Path
 import pynvml
 import pytest
 
-from exporter.catalog.metric import Family
-from exporter.collectors.collector import NoData, Partial
-from exporter.collectors.gpu_nvidia import GpuNvidiaCollector, NvidiaGpus
 from exporter.gpu import xid
+from exporter.metrics.collectors.collector import NoData, Partial
+from exporter.metrics.collectors.gpu_nvidia import GpuNvidiaCollector, NvidiaGpus
+from exporter.metrics.families import Family
 from tests.nvml.stub import Stub
 from tests.support import eventually
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from exporter.collectors import host
-from exporter.collectors.host import HostCollector
+from exporter.metrics.collectors import host
+from exporter.metrics.collectors.host import HostCollector
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.collectors.pressure import pressure
+from exporter.metrics.collectors.host_linux import pressure
 
 LINE = "avg10=0.44 avg60=1.66 avg300=3.17 total="
 FILES = {

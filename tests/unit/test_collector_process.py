@@ -10,9 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from exporter.collectors.collector import NoData
-from exporter.collectors.process import ProcessCollector
-from exporter.collectors.process_usage import Usage, linux_usage, psutil_usage
+from exporter.metrics.collectors.collector import NoData
+from exporter.metrics.collectors.process import ProcessCollector, Usage, linux_usage, psutil_usage
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

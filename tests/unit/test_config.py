@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.config import KINDS, Config, ConfigErrors, load, split_address
-from exporter.config.loader import VARIABLES
+from exporter.config.load import VARIABLES
 from exporter.config.values import duration, size
 
 BAD = sorted((Path(__file__).parents[1] / "config" / "bad").glob("*.yml"))

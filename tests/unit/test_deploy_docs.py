@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from exporter import cli
-from exporter.catalog import usage
 from exporter.config import Config, load
 from exporter.config.values import duration
+from exporter.metrics.definitions import usage
 from tests.deploy import OVERRIDES, ROOT
 
 UNIT = ROOT / "deploy" / "systemd" / "llama-exporter.service"

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from deploy.kubernetes import generate
-from exporter.catalog import usage
 from exporter.config import load
+from exporter.metrics.definitions import usage
 from tests.deploy import ROOT, SERVICES
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -112,7 +112,7 @@ def test_the_ports_and_paths_are_the_exporters() -> None:
     ports = {port["name"]: port["containerPort"] for port in CONTAINER["ports"]}
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert f"EXPOSE {ports['http']} {ports['metrics']}" in dockerfile
-    routes = (ROOT / "exporter" / "web" / "application.py").read_text()
+    routes = (ROOT / "exporter" / "web" / "routes.py").read_text()
     for probe in ("livenessProbe", "readinessProbe"):
         assert CONTAINER[probe]["httpGet"]["port"] == "metrics"
         assert f'"{CONTAINER[probe]["httpGet"]["path"]}"' in routes

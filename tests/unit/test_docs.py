@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-import exporter.collectors
+import exporter.metrics.collectors
 from docs import generate
-from exporter.catalog.metric import Metric
 from exporter.config import KINDS, Config, load
+from exporter.metrics.families import Metric
 from exporter.reload import AT_START_ONLY
 from exporter.supervisor.states import EDGES
 from tests.dashboards import boards
@@ -68,8 +68,8 @@ def test_every_declared_metric_has_a_collector_and_a_name_of_its_own() -> None:
     assert len(set(declared)) == len(declared)
     of_the_scrape = {"llama_exporter_collector_duration_seconds", "llama_exporter_collector_success"}
     collected = set(of_the_scrape)
-    for module in pkgutil.iter_modules(exporter.collectors.__path__):
-        for value in vars(importlib.import_module(f"exporter.collectors.{module.name}")).values():
+    for module in pkgutil.iter_modules(exporter.metrics.collectors.__path__):
+        for value in vars(importlib.import_module(f"exporter.metrics.collectors.{module.name}")).values():
             metrics = getattr(value, "metrics", ())
             if isinstance(metrics, tuple):
                 collected |= {metric.name for metric in metrics if isinstance(metric, Metric)}

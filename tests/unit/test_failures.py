@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 from loguru import logger
 
-from exporter.logs.failures import FailureLog
+from exporter.logs.own import FailureLog
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import promql_parser as promql
 import pytest
 
-from exporter.llama.histogram import FIRST_TOKEN, PER_TOKEN
+from exporter.usage.histograms import FIRST_TOKEN, PER_TOKEN
 from grafana.__main__ import stale
 from grafana.links import RUNBOOKS
 from tests.dashboards import Json, Panel, boards, fill, panels, variables

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from exporter.catalog import gpu, host, usage
-from exporter.catalog.metric import Family, Metric
-from exporter.history import INTERVAL, SPAN, History
-from exporter.scrape import Scraper
+from exporter.metrics.definitions import gpu, host, usage
+from exporter.metrics.families import Family, Metric
+from exporter.metrics.history import INTERVAL, SPAN, History
+from exporter.metrics.scrape import Scraper
 
 
 class Given:

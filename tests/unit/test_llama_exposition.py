@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.catalog.metric import Family, Metric, Sample
-from exporter.exposition import OPENMETRICS, TEXT, negotiate, render
 from exporter.llama.exposition import read, with_model
+from exporter.metrics.exposition import OPENMETRICS, TEXT, negotiate, render
+from exporter.metrics.families import Family, Metric, Sample
 from tests.native_pages import PAGES as NATIVE_PAGES
 from tests.support import FIXTURES
 

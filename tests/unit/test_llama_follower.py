@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from exporter.collectors.native import NativeCollector
 from exporter.llama.client import LlamaClient, UpstreamError
 from exporter.llama.follower import Follower
-from exporter.llama.ledger import Ledger
 from exporter.llama.models import Models
 from exporter.llama.roster import ModelState, Roster, read_models
 from exporter.llama.server import LlamaServer
-from exporter.logs.requests import Finished, Launched
+from exporter.logs.events import Finished, Launched
+from exporter.metrics.collectors.native import NativeCollector
+from exporter.usage.store import Ledger
 from tests.support import FIXTURES, eventually
 
 MID = FIXTURES / "mid"

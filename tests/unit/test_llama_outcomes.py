@@ -3,9 +3,8 @@ from itertools import pairwise
 
 import pytest
 
-from exporter.llama import histogram
-from exporter.llama.histogram import Histogram
-from exporter.llama.outcomes import Outcomes
+from exporter.usage import histograms
+from exporter.usage.histograms import Histogram, Outcomes
 from tests.support import FIXTURES
 from tests.unit.test_logs_requests import finished_of
 
@@ -20,7 +19,7 @@ def test_a_bound_holds_what_is_equal_to_it() -> None:
 
 @pytest.mark.parametrize("name", ["FIRST_TOKEN", "PER_TOKEN", "DURATION", "TOKENS"])
 def test_bounds_rise(name: str) -> None:
-    assert all(before < after for before, after in pairwise(getattr(histogram, name)))
+    assert all(before < after for before, after in pairwise(getattr(histograms, name)))
 
 
 @pytest.mark.parametrize("build", ["old", "mid", "new"])

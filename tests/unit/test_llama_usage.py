@@ -2,11 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.llama.counted import CountedUsage
 from exporter.llama.slots import Slot
-from exporter.llama.tokens import Rate, Tokens
-from exporter.llama.usage import LoggedUsage
-from exporter.logs.requests import Finished, Launched, Progress
+from exporter.logs.events import Finished, Launched, Progress
+from exporter.usage.from_counters import CountedUsage
+from exporter.usage.from_log import LoggedUsage
+from exporter.usage.tokens import Rate, Tokens
 
 
 def slot(task: int, generated: int, prompt: int | None = None) -> Slot:

@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.logs.assembler import Assembler
-from exporter.logs.clock import Clock
-from exporter.logs.grammar import BODIES, CHILD, PREFIX, TIMING, UNENDED, Fields, Pattern, microseconds, read
-from exporter.logs.record import Record
+from exporter.logs.format import BODIES, CHILD, PREFIX, TIMING, UNENDED, Fields, Pattern, microseconds, read
+from exporter.logs.record import Clock, Record
 from tests.support import FIXTURES
 
 

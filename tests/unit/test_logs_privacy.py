@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from exporter.logs.assembler import MAX_JOINED
-from exporter.logs.privacy import MARKS, Mark, private, withhold
-from exporter.logs.pump import MAX_LINE
+from exporter.logs.reader import MAX_LINE
 from exporter.logs.record import Level, Record
+from exporter.logs.redaction import MARKS, Mark, private, withhold
 from exporter.logs.stream import LogStream
 from tests.support import FIXTURES
 from tests.unit.test_logs_grammar import records_of

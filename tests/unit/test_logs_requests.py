@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.logs import router
 from exporter.logs.assembler import Assembler
-from exporter.logs.clock import Clock
-from exporter.logs.requests import Finished, Launched, RequestEvent, RequestTracker
-from exporter.logs.router import Ended, Spawned
+from exporter.logs.events import Finished, Launched, RequestEvent, RequestTracker
+from exporter.logs.record import Clock
+from exporter.logs.server_events import Ended, Spawned, read_router_event
 from tests.support import FIXTURES
 
 
@@ -87,7 +86,7 @@ def test_a_router_tells_which_port_is_whose_and_how_its_children_ended(build: st
     assembler = Assembler(Clock(lambda: 0), lambda _: None)
     lines = (FIXTURES / build / "router.stderr.log").read_text("utf-8").splitlines()
     records = [*assembler.feed(block(lines)), *assembler.flush()]
-    events = [event for _, record in records if (event := router.read(record)) is not None]
+    events = [event for _, record in records if (event := read_router_event(record)) is not None]
     spawned = [event.model for event in events if isinstance(event, Spawned)]
     assert spawned == ["alpha", "beta", "broken"]
     ended = [event for event in events if isinstance(event, Ended)]

@@ -19,12 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.logs.access import Access
 from exporter.logs.assembler import Assembler
-from exporter.logs.clock import Clock
-from exporter.logs.encoding import MAX_LINE, cut, json_lines, text_lines
-from exporter.logs.pump import Pump
-from exporter.logs.record import Record
+from exporter.logs.output import MAX_LINE, cut, json_lines, text_lines
+from exporter.logs.reader import Pump
+from exporter.logs.record import Clock, Record
+from exporter.logs.server_events import Access
 from exporter.logs.stream import LogStream
 from exporter.logs.tail import WAITING, Tail
 from tests.support import FIXTURES, eventually

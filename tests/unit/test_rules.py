@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from exporter.llama.histogram import FIRST_TOKEN
+from exporter.usage.histograms import FIRST_TOKEN
 from tests.known_metrics import RULES, known, rules
 from tests.promql import labels_of
 

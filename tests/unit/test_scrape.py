@@ -2,9 +2,9 @@
 
 import asyncio
 
-from exporter.catalog.metric import Family, Metric
-from exporter.collectors.collector import NoData, Partial
-from exporter.scrape import Scraper, families_of
+from exporter.metrics.collectors.collector import NoData, Partial
+from exporter.metrics.families import Family, Metric
+from exporter.metrics.scrape import Scraper, families_of
 
 VALUE = Metric("value", "gauge", "A value.", ("of",))
 

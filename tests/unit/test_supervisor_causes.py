@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.supervisor.causes import CAUSES, Cause, likely_cause
-from exporter.supervisor.notify import Notifier, stay_alive
-from exporter.supervisor.oom import oom_kills
+from exporter.supervisor.exit_causes import CAUSES, Cause, likely_cause, oom_kills
 from exporter.supervisor.process import Exit
+from exporter.supervisor.systemd import Notifier, stay_alive
 from tests.support import FIXTURES, eventually
 
 ONE = Exit(1, None)

@@ -5,8 +5,8 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.config.hidden import HIDDEN, hide_args, hide_env, reveal_args, reveal_env
-from exporter.config.section import CannotEditError, change_section
+from exporter.config.edit import CannotEditError, change_section
+from exporter.config.secrets import HIDDEN, hide_args, hide_env, reveal_args, reveal_env
 
 TEXT = """\
 # Ours.

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.config import ConfigErrors
-from exporter.web.basic_auth import REMEMBERED, BasicAuth, credentials
-from exporter.web.webconfig import KINDS, WebConfig, read_web_config
+from exporter.web.auth.passwords import REMEMBERED, BasicAuth, credentials
+from exporter.web.auth.web_config import KINDS, WebConfig, read_web_config
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 GOOD = f"""

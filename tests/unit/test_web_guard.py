@@ -1,8 +1,8 @@
 import pytest
 
-from exporter.web.origin import is_loopback
-from exporter.web.sessions import LIFETIME, MAX_SESSIONS, Sessions
-from exporter.web.throttle import FIRST_PAUSE, FORGET_AFTER, FREE, LONGEST_PAUSE, MAX_PEERS, Throttle
+from exporter.web.auth.guard import LIFETIME, MAX_SESSIONS, Sessions
+from exporter.web.auth.origin import is_loopback
+from exporter.web.auth.passwords import FIRST_PAUSE, FORGET_AFTER, FREE, LONGEST_PAUSE, MAX_PEERS, Throttle
 
 
 def test_pauses_double_up_to_the_longest_and_a_right_try_ends_them() -> None:

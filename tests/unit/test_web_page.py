@@ -6,7 +6,7 @@ from importlib.resources import files
 import aiohttp
 import pytest
 
-from exporter.web.headers import SECURITY
+from exporter.web.routes import SECURITY
 from tests.web_server import serving
 
 STATIC = files("exporter.web").joinpath("static")

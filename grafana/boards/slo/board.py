@@ -1,6 +1,6 @@
 """The board: its rows in order, its pickers and marks."""
 
-from exporter.llama.histogram import FIRST_TOKEN, PER_TOKEN
+from exporter.usage.histograms import FIRST_TOKEN, PER_TOKEN
 from grafana import variables as v
 from grafana.board import Row, alerts, board
 from grafana.boards.slo.course import BURN, COURSE

@@ -1,0 +1,1 @@
+"""Metrics: their definitions, the collectors that read them, and the page."""

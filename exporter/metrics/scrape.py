@@ -1,0 +1,68 @@
+"""One scrape: all collectors at once under one deadline; what fails or is late is left out and said."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from loguru import logger
+
+from exporter.logs.own import FailureLog
+from exporter.metrics.collectors.collector import Collector, NoData, Partial
+from exporter.metrics.definitions import exporter as catalog
+from exporter.metrics.families import Family
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one collector gave: families, seconds, and why it failed if it did."""
+
+    collector: str
+    families: list[Family]
+    seconds: float
+    error: str | None
+
+
+class Scraper:
+    """Runs the collectors. Failures are logged when they begin and when they end, not at every scrape."""
+
+    def __init__(self, collectors: Sequence[Collector], failures: FailureLog | None = None) -> None:
+        self._collectors = collectors
+        self._failures = failures or FailureLog()
+
+    @property
+    def names(self) -> list[str]:
+        """Names that `only` of `scrape` knows."""
+        return [collector.name for collector in self._collectors]
+
+    async def scrape(self, deadline: float, only: frozenset[str] = frozenset()) -> list[Outcome]:
+        """The outcomes in the order of the collectors, after `deadline` seconds at the latest."""
+        chosen = [collector for collector in self._collectors if not only or collector.name in only]
+        return list(await asyncio.gather(*(self._run(collector, deadline) for collector in chosen)))
+
+    async def _run(self, collector: Collector, deadline: float) -> Outcome:
+        begun = time.perf_counter()
+        families: list[Family] = []
+        error = None
+        try:
+            async with asyncio.timeout(deadline):
+                families = await collector.collect()
+        except NoData:
+            logger.debug("collector {} has nothing here", collector.name)
+        except Partial as part:
+            families, error = part.families, str(part)
+        except TimeoutError:
+            error = f"missed the deadline of {deadline:.1f} s"
+        except Exception as failure:  # noqa: BLE001 -- the border that design gives a collector: it fails alone
+            error = str(failure) or repr(failure)
+        self._failures.report(f"collector {collector.name}", error)
+        return Outcome(collector.name, families, time.perf_counter() - begun, error)
+
+
+def families_of(outcomes: Sequence[Outcome]) -> list[Family]:
+    """All families of a scrape, those about the scrape itself last."""
+    return [
+        *(family for outcome in outcomes for family in outcome.families),
+        catalog.COLLECTOR_DURATION.family(((outcome.collector,), outcome.seconds) for outcome in outcomes),
+        catalog.COLLECTOR_SUCCESS.family(((outcome.collector,), outcome.error is None) for outcome in outcomes),
+    ]

@@ -1,0 +1,146 @@
+"""`GET /api/v1/config`: what is in force and where it comes from. `PUT /api/v1/config/server`: change the file."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+from aiohttp import web
+from loguru import logger
+
+from exporter.config import KINDS, Config, ConfigErrors, Loaded, Source
+from exporter.config.edit import CannotEditError
+from exporter.config.save import EDITABLE, ForbiddenError, save_server
+from exporter.config.schema import Duration, Size
+from exporter.config.secrets import hide_args, hide_env
+from exporter.reload import AT_START_ONLY, PROCESS_KEYS, Reloader, needs_new_process, value
+from exporter.web.http import json_response, read_json
+
+Needed = Literal["none", "llama-server", "exporter"]
+"""What has to be started anew for a change to have an effect; a reload does that for llama-server."""
+UNITS = {Duration: "seconds", Size: "bytes"}
+"""Of values as they are shown; a file may have others."""
+
+
+class ConfigHandler:
+    """Shows what `reloader` has in force, and changes the file of `source`."""
+
+    def __init__(self, source: Source, reloader: Reloader) -> None:
+        self._source = source
+        self._reloader = reloader
+        self._saving = asyncio.Lock()
+
+    async def get(self, _: web.Request) -> web.Response:
+        """Every setting by dotted key: its value with secrets hidden, its origin, and what a change of it needs.
+
+        A setting that the file has otherwise by now has `saved` too: what the next reload brings.
+        """
+        current, origins = self._reloader.current, self._reloader.origins
+        try:
+            saved, errors = (await asyncio.to_thread(self._source)).config, None
+        except ConfigErrors as wrong:
+            saved, errors = current, str(wrong)
+        settings: dict[str, dict[str, object]] = {}
+        for key, kind in KINDS.items():
+            settings[key] = {
+                "value": shown(key, current),
+                "origin": origins[key],
+                "restart": needed_by(key),
+                "editable": key.startswith("server.") and key.split(".")[1] in EDITABLE,
+            }
+            if value(saved, key) != value(current, key):
+                settings[key]["saved"] = shown(key, saved)
+            if unit := UNITS.get(kind):
+                settings[key]["unit"] = unit
+            if get_origin(kind) is Literal:
+                settings[key]["choices"] = get_args(kind)
+        file = None if self._source.file is None else str(self._source.file)
+        return json_response({"file": file, "errors": errors, "settings": settings})
+
+    async def put(self, request: web.Request) -> web.Response:
+        """Make the file's section `server` this one. Nothing else happens until a reload.
+
+        With `check=true` not even that: the answer is the same, and the file stays as it is.
+        """
+        check = request.query.get("check", "false")
+        if check not in ("true", "false"):
+            raise web.HTTPBadRequest(text="check has to be true or false")
+        wanted = await read_json(request, dict[str, Any])
+        if self._source.file is None:
+            raise web.HTTPConflict(
+                text="the exporter was started without a file (--config.file): there is none to save to"
+            )
+        async with self._saving:
+            loaded = await asyncio.to_thread(self._save, self._source.file, wanted, only_check=check == "true")
+        if check == "false":
+            logger.info("section server of {} changed by {}", self._source.file, request.remote)
+        before, after = self._reloader.current, loaded.config
+        changed = [key for key in KINDS if value(before, key) != value(after, key)]
+        return json_response(
+            {
+                "file": str(self._source.file),
+                "changed": changed,
+                "overridden": overridden(wanted, loaded),
+                "restart": needed(before, after, changed),
+            }
+        )
+
+    def _save(self, file: Path, wanted: dict[str, Any], *, only_check: bool) -> Loaded:
+        """Save; the configuration as it will be. Raise the HTTP error that says why not."""
+        try:
+            current, load = self._reloader.current.server, self._source.with_file
+            return save_server(file, wanted, current, load, only_check=only_check)
+        except ForbiddenError as error:
+            raise web.HTTPForbidden(text=str(error)) from None
+        except ConfigErrors as error:
+            raise web.HTTPBadRequest(text=str(error)) from None
+        except CannotEditError as error:
+            raise web.HTTPConflict(text=f"{file} has to be edited by hand: {error}") from None
+        except OSError as error:
+            raise web.HTTPConflict(text=f"{file} cannot be saved: {error.strerror}") from None
+
+
+def shown(key: str, config: Config) -> object:
+    """The value of a setting as JSON can have it, without secrets."""
+    plain = msgspec.to_builtins(value(config, key))
+    if key in ("server.args", "server.command") and plain is not None:
+        return hide_args(plain)
+    return hide_env(plain) if key == "server.env" else plain
+
+
+def needed(before: Config, after: Config, changed: list[str]) -> Needed:
+    """What has to be started anew for all of this to have an effect."""
+    if AT_START_ONLY.intersection(changed):
+        return "exporter"
+    return "llama-server" if needs_new_process(before, after) else "none"
+
+
+def needed_by(key: str) -> Needed:
+    """The same for a change of one setting."""
+    if key in AT_START_ONLY:
+        return "exporter"
+    return "llama-server" if key in PROCESS_KEYS else "none"
+
+
+def overridden(wanted: Mapping[str, Any], loaded: Loaded) -> dict[str, str]:
+    """Keys that were saved and have no effect, since the environment or a flag counts more."""
+    return {
+        key: origin
+        for key, origin in loaded.origins.items()
+        if origin in ("environment", "flag") and key.startswith("server.") and key.split(".")[1] in wanted
+    }
+
+
+class ReloadHandler:
+    """Reloads the configuration: 200, or 400 with every error and the configuration as it was."""
+
+    def __init__(self, reload: Callable[[], ConfigErrors | None]) -> None:
+        self._reload = reload
+
+    async def post(self, _: web.Request) -> web.Response:
+        """Reload now."""
+        errors = self._reload()
+        if errors is not None:
+            raise web.HTTPBadRequest(text=str(errors))
+        return web.Response(text="configuration reloaded\n")

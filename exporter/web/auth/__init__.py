@@ -1,0 +1,1 @@
+"""Who may do what: passwords, the control token, sessions, and where a request comes from."""
