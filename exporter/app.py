@@ -6,7 +6,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from exporter.config import Source
+from exporter.config import ConfigSource
 from exporter.config.secrets import read_secret
 from exporter.llama.client import LlamaClient
 from exporter.logs.output import text_lines
@@ -21,31 +21,31 @@ SINK_CLOSE_TIMEOUT = 5.0
 class App:
     """One exporter, from the first loading of the configuration (`load` may raise `ConfigErrors`) to its end."""
 
-    def __init__(self, load: Source, watched: Path | None = None) -> None:
+    def __init__(self, load: ConfigSource, watched: Path | None = None) -> None:
         self._load = load
         self._watched = watched
         self._loaded = load()
         self._config = config = self._loaded.config
-        logs = config.logs
-        as_text = text_lines(colour=sys.stdout.isatty()) if logs.format == "text" else None
+        output, logs = config.start.logs, config.live.logs
+        as_text = text_lines(colour=sys.stdout.isatty()) if output.format == "text" else None
         self.log = LogStream(
-            sys.stdout.fileno(), buffer=logs.buffer, level=logs.level, tail=logs.tail_lines, as_text=as_text
+            sys.stdout.fileno(), buffer=output.buffer, level=logs.level, tail=logs.tail_lines, as_text=as_text
         )
         self.log.prompts = logs.prompts
-        to_stream(self.log, config.logs.level)
+        to_stream(self.log, logs.level)
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT. Returns the exit code: 0 when stopped as asked, 1 when it could not run."""
-        server = self._config.server
         try:
-            api_key = read_secret(server.api_key_file)
+            api_key = read_secret(self._config.start.server.api_key_file)
         except (OSError, ValueError) as error:
             logger.error("server.api_key_file: cannot be read: {}", error)
             return 1
-        timeout = self._config.metrics.scrape_timeout
+        url, live = base_url(self._config), self._config.live
+        timeout, health_timeout = live.metrics.scrape_timeout, live.server.health.timeout
         async with (
-            LlamaClient(base_url(server), timeout=timeout, api_key=api_key, asking=self.log.access.asked) as client,
-            LlamaClient(base_url(server), timeout=server.health.timeout, asking=self.log.access.asked) as health_client,
+            LlamaClient(url, timeout=timeout, api_key=api_key, asking=self.log.access.asked) as client,
+            LlamaClient(url, timeout=health_timeout, asking=self.log.access.asked) as health_client,
         ):
             parts = Parts(self.log, self._loaded, self._load, client, health_client, api_key, self._watched)
             return await parts.run()
@@ -55,7 +55,7 @@ class App:
         self.log.close(SINK_CLOSE_TIMEOUT)
 
 
-def run(load: Source, watched: Path | None = None) -> int:
+def run(load: ConfigSource, watched: Path | None = None) -> int:
     """Run an exporter in this process until it is told to stop. Raise `ConfigErrors` when it can't begin.
 
     A change of the file `watched` is a reload.

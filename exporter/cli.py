@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import exporter
 from exporter import app
-from exporter.config import ConfigErrors, Source, load
+from exporter.config import ConfigErrors, ConfigSource, load
 from exporter.web.auth.web_config import read_web_config
 
 OK, FAILED, USAGE = 0, 1, 2
@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
 
 def check(file: Path) -> None:
     """Check a configuration and the file for the HTTP server that it names. Raise `ConfigErrors`."""
-    web = load(file, {}, {}).config.web
+    web = load(file, {}, {}).config.start.web
     if web.config_file is not None:
         read_web_config(Path(web.config_file))
 
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if server_args is not None:
             flags["server.args"] = server_args
         watched = options.config_file if options.config_watch else None
-        return app.run(Source(options.config_file, os.environ, flags), watched)
+        return app.run(ConfigSource(options.config_file, os.environ, flags), watched)
     except ConfigErrors as errors:
         sys.stderr.write(f"{errors}\n")
         return USAGE

@@ -9,7 +9,7 @@ from pathlib import Path
 from loguru import logger
 
 from exporter.background import first_to_end
-from exporter.config import Config, Loaded, Source
+from exporter.config import Config, ConfigSource, Live, Loaded
 from exporter.lifecycle import Lifecycle, ModelEvents, Requests
 from exporter.llama.client import LlamaClient
 from exporter.llama.control import RouterControl
@@ -47,14 +47,14 @@ class Parts:
         self,
         log: LogStream,
         loaded: Loaded,
-        load: Source,
+        load: ConfigSource,
         client: LlamaClient,
         health_client: LlamaClient,
         api_key: str | None,
         watched: Path | None,
     ) -> None:
         config = loaded.config
-        server = config.server
+        attach, server = config.start.server.attach, config.live.server
         failures = FailureLog(expected=lambda: self._supervisor.snapshot.state is State.STOPPING)
         self._log = log
         self._watched = watched
@@ -63,15 +63,15 @@ class Parts:
         self._clients = (client, health_client)
         self._llama = LlamaServer(
             client,
-            mode="attached" if server.attach else "single",
-            share_within=config.metrics.share_within,
+            mode="attached" if attach else "single",
+            share_within=config.live.metrics.share_within,
             folder=Path(server.cwd or "."),
         )
-        ledger = Ledger(logged=server.attach is None, window=config.metrics.rate_window, buckets=config.metrics.buckets)
-        roster = Roster(ModelEvents(log))
-        self._models = Models(
-            client, self._llama, ledger, roster, supervised=server.attach is None, report=failures.report
+        ledger = Ledger(
+            logged=attach is None, window=config.live.metrics.rate_window, buckets=config.start.metrics.buckets
         )
+        roster = Roster(ModelEvents(log))
+        self._models = Models(client, self._llama, ledger, roster, supervised=attach is None, report=failures.report)
         self._follower = Follower(
             self._models,
             client,
@@ -87,10 +87,8 @@ class Parts:
         observe = Lifecycle(self._log, changed=self._follower.hint, gone=self._models.gone, show=self._notifier.show)
         self._launcher = Launcher(server, self._log, api_key)
         self._supervisor: Supervisor | AttachedServer
-        if server.attach:
-            self._supervisor = AttachedServer(
-                probe=probe, interval=server.health.interval, url=server.attach, observe=observe
-            )
+        if attach:
+            self._supervisor = AttachedServer(probe=probe, interval=server.health.interval, url=attach, observe=observe)
         else:
             self._supervisor = Supervisor(
                 spawn=self._launcher.spawn,
@@ -112,8 +110,8 @@ class Parts:
         )
         collectors = [collector for build in COLLECTORS.values() if (collector := build(sources)) is not None]
         scraper = Scraper(collectors, failures)
-        self._metrics = MetricsHandler(scraper, config.metrics.scrape_timeout)
-        self._history = History(scraper, config.metrics.scrape_timeout)
+        self._metrics = MetricsHandler(scraper, config.live.metrics.scrape_timeout)
+        self._history = History(scraper, config.live.metrics.scrape_timeout)
         status = StatusHandler(lambda: self._supervisor.snapshot, self._models, lambda: client.base_url)
         services = Services(
             metrics=self._metrics,
@@ -125,16 +123,16 @@ class Parts:
             history=self._history,
             server=None if isinstance(self._supervisor, AttachedServer) else self._supervisor,
         )
-        self._web = WebServer(services, config.web)
+        self._web = WebServer(services, config.start.web)
 
     async def run(self) -> int:
         """Start, serve, stop."""
         try:
             await self._web.start()
         except OSError as error:
-            logger.error("web.listen_address: cannot listen on {}: {}", self._config.web.listen_address, error)
+            logger.error("web.listen_address: cannot listen on {}: {}", self._config.start.web.listen_address, error)
             return 1
-        if self._config.server.autostart:
+        if self._config.start.server.autostart:
             self._supervisor.start()
         owner = asyncio.create_task(self._supervisor.run())
         background = [
@@ -169,30 +167,30 @@ class Parts:
     def _sleeps(self) -> bool:
         """May the server fall asleep? Of one that something else started nobody knows, so it is asked."""
         server = self._launcher.settings
-        return server.attach is not None or may_sleep(server.args, {**os.environ, **server.env})
+        return self._config.start.server.attach is not None or may_sleep(server.args, {**os.environ, **server.env})
 
     def _router_said(self, event: Spawned | Ended) -> None:
         if isinstance(event, Spawned):
             self._models.spawned(event.model, event.port)
         self._follower.hint()
 
-    def _apply(self, config: Config, restart: bool) -> None:  # noqa: FBT001 -- the Reloader's two results
+    def _apply(self, live: Live, restart: bool) -> None:  # noqa: FBT001 -- the Reloader's two results
         """Take over what a reload may change. Nothing here can fail: it is all or nothing."""
-        self._llama.share_within = config.metrics.share_within
-        self._models.ledger.set_window(config.metrics.rate_window)
+        self._llama.share_within = live.metrics.share_within
+        self._models.ledger.set_window(live.metrics.rate_window)
         client, health_client = self._clients
-        self._metrics.timeout = self._history.timeout = client.patience.seconds = config.metrics.scrape_timeout
-        health_client.patience.seconds = config.server.health.timeout
-        self._log.set_level(config.logs.level)
-        self._log.tail.resize(config.logs.tail_lines)
-        self._log.prompts = config.logs.prompts
-        to_stream(self._log, config.logs.level)
+        self._metrics.timeout = self._history.timeout = client.patience.seconds = live.metrics.scrape_timeout
+        health_client.patience.seconds = live.server.health.timeout
+        self._log.set_level(live.logs.level)
+        self._log.tail.resize(live.logs.tail_lines)
+        self._log.prompts = live.logs.prompts
+        to_stream(self._log, live.logs.level)
         if isinstance(self._supervisor, AttachedServer):
             return
-        self._supervisor.configure(policy_of(config.server), backoff_of(config.server))
-        self._launcher.settings = config.server
+        self._supervisor.configure(policy_of(live.server), backoff_of(live.server))
+        self._launcher.settings = live.server
         for client in self._clients:
-            client.base_url = base_url(config.server)
+            client.base_url = base_url(Config(self._config.start, live))
         snapshot = self._supervisor.snapshot
         if snapshot.desired and (restart or snapshot.state is State.FAILED):
             self._supervisor.restart("config")

@@ -1,64 +1,38 @@
-"""Apply a changed configuration to a running exporter: all of it or nothing, and llama-server only if it must."""
+"""Reload the configuration of a running exporter: apply all live settings, or none if there is an error."""
 
 import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from loguru import logger
 
-from exporter.config import KINDS, Config, ConfigErrors, Loaded
+from exporter.config import START_KEYS, Config, ConfigErrors, Live, Loaded, differences
 from exporter.logs.stream import LogStream
 
 WATCH_INTERVAL = 2.0
-AT_START_ONLY = frozenset(
-    {
-        "server.attach",
-        "server.api_key_file",
-        "server.autostart",
-        "web.listen_address",
-        "web.config_file",
-        "web.control_token_file",
-        "metrics.collectors.host",
-        "metrics.collectors.container",
-        "metrics.collectors.process",
-        "metrics.buckets",
-        "metrics.collectors.gpu_nvidia",
-        "metrics.collectors.gpu_amd",
-        "logs.buffer",
-        "logs.format",
-    }
-)
-"""Settings that a running exporter keeps as they were; the rest changes live."""
-
-
-def value(config: Config, key: str) -> object:
-    """The setting with this dotted key."""
-    found: object = config
-    for part in key.split("."):
-        found = getattr(found, part)
-    return found
-
-
 PROCESS_KEYS = tuple(f"server.{name}" for name in ("binary", "command", "args", "env", "cwd", "host", "port"))
-"""Settings that a process is started with: when one differs, only a new process helps."""
+"""Settings that llama-server gets when it starts: a change needs a new process."""
+_process_settings = attrgetter(*PROCESS_KEYS)
 
 
-def needs_new_process(before: Config, after: Config) -> bool:
-    """Whether only a new process takes over the difference."""
-    return any(value(before, key) != value(after, key) for key in PROCESS_KEYS)
+def needs_new_process(before: Live, after: Live) -> bool:
+    """Return whether llama-server must be restarted to apply the difference."""
+    return bool(_process_settings(before) != _process_settings(after))
 
 
 @dataclass(slots=True)
 class Reloader:
-    """Loads anew with `load`, and hands the result to `apply` with whether llama-server has to be started anew.
+    """Loads the configuration again with `load` and passes its live part to `apply(live, restart)`.
 
-    `current` is what is in force, `origins` where each of its settings comes from.
+    `restart` is whether llama-server needs a new process. `current` holds the settings in force: `current.start` never
+    changes. `origins` says where each setting in force comes from, by dotted key.
     """
 
     load: Callable[[], Loaded]
-    apply: Callable[[Config, bool], None]
+    apply: Callable[[Live, bool], None]
     log: LogStream
     current: Config
     origins: dict[str, str]
@@ -66,31 +40,32 @@ class Reloader:
     succeeded_at: float = 0.0
 
     def reload(self) -> ConfigErrors | None:
-        """Reload; the errors when there are any, and then nothing has changed."""
+        """Reload. Return the errors, in which case nothing has changed, or None."""
         try:
-            config, origins = self.load()
+            loaded = self.load()
         except ConfigErrors as errors:
             self.successful = False
             for error in errors.errors:
                 logger.error("reload: {}", error)
             return errors
-        changed = [key for key in KINDS if value(config, key) != value(self.current, key)]
-        ignored = sorted(AT_START_ONLY.intersection(changed))
-        restart = needs_new_process(self.current, config)
-        self.apply(config, restart)
-        self.current, self.origins = config, origins
+        before, live = self.current, loaded.config.live
+        restart = before.start.server.attach is None and needs_new_process(before.live, live)
+        self.apply(live, restart)
+        self.current = Config(before.start, live)
+        self.origins = loaded.origins | {key: self.origins[key] for key in START_KEYS}
         self.successful = True
         self.succeeded_at = time.time()
-        if ignored:
-            logger.warning("reload: {} will change when the exporter is started anew", ", ".join(ignored))
+        if pending := differences(self.current, loaded.config):
+            logger.warning("reload: restart the exporter to apply {}", ", ".join(pending))
+        changed = differences(before, self.current)
         self.log.event("config_reloaded", "configuration reloaded", changed=changed, restart=restart)
         return None
 
 
 async def watch(file: Path, reload: Callable[[], object], interval: float = WATCH_INTERVAL) -> None:
-    """Reload whenever `file` has another content or is another file, until cancelled.
+    """Call `reload` whenever `file` changes or is replaced, until cancelled.
 
-    Looks at the file every `interval` seconds: mounted ConfigMaps and editors that replace a file defeat notification.
+    Checks every `interval` seconds: inotify misses mounted ConfigMaps and editors that replace a file.
     """
     before = _stamp(file)
     while True:
@@ -102,7 +77,7 @@ async def watch(file: Path, reload: Callable[[], object], interval: float = WATC
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:
-    """What changes with a file; None while there is none, as in the middle of its replacement."""
+    """Return what identifies the content of a file, or None if there is no file, as while it is being replaced."""
     try:
         status = file.stat()
     except OSError:

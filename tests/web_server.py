@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from exporter.config import Source, Web
+from exporter.config import ConfigSource, Web
 from exporter.llama.client import LlamaClient, UpstreamError
 from exporter.llama.models import Models
 from exporter.llama.roster import Listed, ModelState, Roster
@@ -76,7 +76,7 @@ async def serving(tail: Tail | None = None, models: MemoryRouter | None = None, 
     """The server with these parts, on a free port."""
     served = Served()
     port = free_port()
-    source = Source(None, {}, {})
+    source = ConfigSource(None, {}, {})
     config, origins = source()
     log = LogStream(sys.stderr.fileno(), buffer=1 << 20, level="info", tail=10)
     async with LlamaClient("http://127.0.0.1:1", timeout=1) as client:

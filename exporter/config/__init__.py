@@ -1,24 +1,23 @@
-"""The configuration: one typed tree from YAML, environment and flags, and every error in it with its place."""
+"""The configuration: typed settings from a YAML file, the environment and flags, and all errors with their place."""
 
 from exporter.config.document import ConfigError, ConfigErrors
-from exporter.config.load import KINDS, Loaded, Source, load
-from exporter.config.schema import Collectors, Config, HealthCheck, Logs, Metrics, Restart, Server, Web
+from exporter.config.load import ConfigSource, Loaded, load
+from exporter.config.schema import KINDS, START_KEYS, Config, Live, LiveServer, Start, Web, differences
 from exporter.config.values import split_address
 
 __all__ = [
     "KINDS",
-    "Collectors",
+    "START_KEYS",
     "Config",
     "ConfigError",
     "ConfigErrors",
-    "HealthCheck",
+    "ConfigSource",
+    "Live",
+    "LiveServer",
     "Loaded",
-    "Logs",
-    "Metrics",
-    "Restart",
-    "Server",
-    "Source",
+    "Start",
     "Web",
+    "differences",
     "load",
     "split_address",
 ]

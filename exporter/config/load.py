@@ -10,7 +10,7 @@ import msgspec
 
 from exporter.config import document
 from exporter.config.document import ConfigError, ConfigErrors, unknown_key
-from exporter.config.schema import Config
+from exporter.config.schema import KINDS, Config, Live, Start
 from exporter.config.values import Plain, convert
 from exporter.usage.histograms import BUCKETS
 
@@ -31,16 +31,6 @@ class Loaded(NamedTuple):
     origins: dict[str, str]
 
 
-def _leaves(struct: type[msgspec.Struct], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, kind in get_type_hints(struct, include_extras=True).items():
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            yield from _leaves(kind, f"{prefix}{name}.")
-        else:
-            yield prefix + name, kind
-
-
-KINDS: dict[str, Any] = dict(_leaves(Config))
-"""Every setting by dotted key, with the annotation of its type."""
 SECTIONS = frozenset(key[:end] for key in KINDS for end in range(len(key)) if key[end] == ".")
 VARIABLES = {PREFIX + key.upper().replace(".", "__"): key for key in KINDS}
 
@@ -55,7 +45,8 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, obje
     errors = layers.errors + list(_contradictions(layers.values))
     if errors:
         raise ConfigErrors(errors)
-    return Loaded(_build(Config, layers.values, ""), layers.origins)
+    config = Config(_build(Start, layers.values), _build(Live, layers.values))
+    return Loaded(config, layers.origins)
 
 
 class _Layers:
@@ -106,8 +97,8 @@ class _Layers:
             self.errors.append(ConfigError(where, key, str(error)))
 
 
-def _build(struct: type[Any], values: Mapping[str, Any], prefix: str) -> Any:
-    """A struct of the tree from leaves by dotted key."""
+def _build(struct: type[Any], values: Mapping[str, Any], prefix: str = "") -> Any:
+    """Return a `struct` with the values of its dotted keys; other keys are ignored."""
     arguments: dict[str, Any] = {}
     for name, kind in get_type_hints(struct).items():
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
@@ -148,14 +139,14 @@ def _contradictions(values: Mapping[str, Any]) -> Iterator[ConfigError]:
     for name in values.get("metrics.buckets", {}):
         if name not in BUCKETS:
             yield ConfigError("", f"metrics.buckets.{name}", unknown_key(name, BUCKETS))
-    restart = Config().server.restart
+    restart = Live().server.restart
     initial = values.get("server.restart.initial_backoff", restart.initial_backoff)
     if initial > (longest := values.get("server.restart.max_backoff", restart.max_backoff)):
         yield ConfigError("", "server.restart.initial_backoff", f"{initial:g} s is above max_backoff, {longest:g} s")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ConfigSource:
     """A file (None when there is none), the environment, and flags. Called, it loads them; see `load`."""
 
     file: Path | None

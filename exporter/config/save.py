@@ -9,7 +9,7 @@ from typing import Any, Self
 import msgspec
 import yaml
 
-from exporter.config import KINDS, ConfigError, ConfigErrors, Loaded, Server
+from exporter.config import KINDS, Config, ConfigError, ConfigErrors, Loaded
 from exporter.config.document import Entry, parse_value, read
 from exporter.config.edit import CannotEditError, change_section, flow
 from exporter.config.secrets import hide_args, reveal_args, reveal_env
@@ -20,8 +20,9 @@ FIXED = frozenset({"binary", "command", "cwd", "api_key_file", "attach"})
 """Which program runs, and which files it gets, is decided by who may write the file: a stolen token runs no program."""
 ARGUMENT_VARIABLE = "LLAMA_ARG_"
 """Variables of this prefix are llama-server's arguments; others could make it load foreign code (LD_PRELOAD)."""
-EDITABLE = frozenset(field.name for field in msgspec.structs.fields(Server)) - FIXED
-NESTED = frozenset(key.split(".")[1] for key in KINDS if key.startswith(f"{NAME}.") and key.count(".") > 1)
+KEYS = [key.split(".")[1:] for key in KINDS if key.startswith(f"{NAME}.")]
+EDITABLE = frozenset(name for name, *_ in KEYS) - FIXED
+NESTED = frozenset(name for name, *rest in KEYS if rest)
 
 
 class ForbiddenError(Exception):
@@ -29,7 +30,7 @@ class ForbiddenError(Exception):
 
 
 def save_server(
-    file: Path, wanted: dict[str, Any], current: Server, load: Callable[[Path], Loaded], *, only_check: bool = False
+    file: Path, wanted: dict[str, Any], current: Config, load: Callable[[Path], Loaded], *, only_check: bool = False
 ) -> Loaded:
     """Make `wanted` the section of `file`, or `only_check` that; the configuration that comes of it.
 
@@ -46,7 +47,7 @@ def save_server(
     except ValueError as error:
         raise ConfigErrors([ConfigError("", NAME, str(error))]) from None
     kept = {key for key in there if key in FIXED or (key in wanted and _same(key, there[key], wanted[key]))}
-    in_force = msgspec.to_builtins(current)
+    in_force = _section(current)
     new = {
         key: value
         for key, value in wanted.items()
@@ -73,9 +74,9 @@ def save_server(
         return loaded
 
 
-def _checked(wanted: Mapping[str, Any], there: Mapping[str, Any], current: Server) -> dict[str, Any]:
+def _checked(wanted: Mapping[str, Any], there: Mapping[str, Any], current: Config) -> dict[str, Any]:
     """What is wanted without what stays as it is, its secrets filled in. Raise `ForbiddenError` or `ValueError`."""
-    in_force = msgspec.to_builtins(current)
+    in_force = _section(current)
     for key in FIXED.intersection(wanted):
         if wanted[key] not in (None, in_force[key], hide_args(in_force[key]) if key == "command" else None):
             raise ForbiddenError(
@@ -89,11 +90,11 @@ def _checked(wanted: Mapping[str, Any], there: Mapping[str, Any], current: Serve
             if not checked[key]:
                 del checked[key]
     if isinstance(args := checked.get("args"), list):
-        checked["args"] = reveal_args(args, current.args)
+        checked["args"] = reveal_args(args, current.live.server.args)
     env = checked.get("env", {})
     if isinstance(env, dict):
-        env = reveal_env(env, current.env)
-        own = there.get("env") or current.env
+        env = reveal_env(env, current.live.server.env)
+        own = there.get("env") or current.live.server.env
         others = {name: value for name, value in own.items() if not name.startswith(ARGUMENT_VARIABLE)}
         given = {name: value for name, value in env.items() if not name.startswith(ARGUMENT_VARIABLE)}
         if given and given != others:
@@ -101,6 +102,12 @@ def _checked(wanted: Mapping[str, Any], there: Mapping[str, Any], current: Serve
         if env or others:
             checked["env"] = env | others
     return checked
+
+
+def _section(config: Config) -> dict[str, Any]:
+    """Return the section as users see it: plain values by key."""
+    section: dict[str, Any] = msgspec.to_builtins(config.start.server) | msgspec.to_builtins(config.live.server)
+    return section
 
 
 def _same(key: str, there: Plain, wanted: Any) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from exporter.app import App
-from exporter.config import Source
+from exporter.config import ConfigSource
 from exporter.demo import embedded
 from exporter.demo.model import write_tiny_model
 from exporter.demo.traffic import play
@@ -30,10 +30,10 @@ def run_demo(flags: Mapping[str, object]) -> int:
             "server.stop_timeout": "5s",
         }
 
-        settings = Source(None, os.environ, {**demo, **flags})
+        settings = ConfigSource(None, os.environ, {**demo, **flags})
         config = settings().config
-        server = base_url(config.server)
-        exporter = f"http://{config.web.listen_address}"
+        server = base_url(config)
+        exporter = f"http://{config.start.web.listen_address}"
         say(f"llama-server  {server}  (the real one, inside Python, with a tiny random model: it talks gibberish)")
         say(f"the page      {exporter}/")
         say(f"metrics       {exporter}/metrics")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from exporter.config import Server
+from exporter.config import Config, LiveServer
 from exporter.logs.stream import LogStream
 from exporter.supervisor.process import CannotStartError, ChildProcess, Exit
 
@@ -27,22 +27,22 @@ def argument(args: Sequence[str], *names: str) -> str | None:
     return None
 
 
-def listening_address(server: Server) -> tuple[str, int]:
+def listening_address(server: LiveServer) -> tuple[str, int]:
     """Where llama-server will listen: `--host` and `--port` among the arguments count more than the settings."""
     port = argument(server.args, "--port") or ""
     return argument(server.args, "--host") or server.host, int(port) if port.isdecimal() else server.port
 
 
-def base_url(server: Server) -> str:
-    """Where llama-server answers, from this machine."""
-    if server.attach is not None:
-        return server.attach
-    host, port = listening_address(server)
+def base_url(config: Config) -> str:
+    """Return the URL at which llama-server answers, from this machine."""
+    if config.start.server.attach is not None:
+        return config.start.server.attach
+    host, port = listening_address(config.live.server)
     host = ANY_ADDRESS.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def command_line(server: Server, program: Sequence[str]) -> list[str]:
+def command_line(server: LiveServer, program: Sequence[str]) -> list[str]:
     """`program` with the arguments of the settings, and those that metrics need where they are missing."""
     args = list(server.args)
     for flag, opposite in (("--metrics", None), ("--slots", "--no-slots")):
@@ -54,7 +54,7 @@ def command_line(server: Server, program: Sequence[str]) -> list[str]:
     return [*program, *args]
 
 
-def find_program(server: Server, path: str | None) -> list[str]:
+def find_program(server: LiveServer, path: str | None) -> list[str]:
     """The program to run, absolute. Raise `CannotStartError` that says where it was looked for."""
     if server.command is not None:
         name, *rest = server.command
@@ -74,7 +74,7 @@ def find_program(server: Server, path: str | None) -> list[str]:
     return [located, *rest]
 
 
-def check_model(server: Server, env: Mapping[str, str]) -> None:
+def check_model(server: LiveServer, env: Mapping[str, str]) -> None:
     """Raise `CannotStartError` when the arguments name a model file that cannot be read."""
     model = argument(server.args, *MODEL_FLAGS) or env.get("LLAMA_ARG_MODEL")
     if not model:
@@ -101,7 +101,7 @@ class LoggedChild(ChildProcess):
 class Launcher:
     """Starts llama-server as `settings` say. `api_key` reaches it by its environment, which `ps` does not show."""
 
-    def __init__(self, settings: Server, log: LogStream, api_key: str | None) -> None:
+    def __init__(self, settings: LiveServer, log: LogStream, api_key: str | None) -> None:
         self.settings = settings
         self._log = log
         self._api_key = api_key

@@ -1,11 +1,11 @@
 """The supervisor's part of the configuration."""
 
-from exporter.config import Server
+from exporter.config import LiveServer
 from exporter.supervisor.backoff import Backoff
 from exporter.supervisor.snapshot import Policy
 
 
-def policy_of(server: Server) -> Policy:
+def policy_of(server: LiveServer) -> Policy:
     """When to start, stop and replace the process."""
     return Policy(
         restart=server.restart.policy,
@@ -17,7 +17,7 @@ def policy_of(server: Server) -> Policy:
     )
 
 
-def backoff_of(server: Server) -> Backoff:
+def backoff_of(server: LiveServer) -> Backoff:
     """How long to wait after a failure."""
     restart = server.restart
     return Backoff(restart.initial_backoff, restart.max_backoff, restart.give_up_after, restart.within)

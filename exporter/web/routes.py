@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from exporter.config import Source
+from exporter.config import ConfigSource
 from exporter.logs.tail import Tail
 from exporter.metrics.history import History
 from exporter.reload import Reloader
@@ -59,7 +59,7 @@ class Services:
     metrics: MetricsHandler
     status: StatusHandler
     reloader: Reloader
-    source: Source
+    source: ConfigSource
     server: ServerControl | None
     models: Callable[[], ModelControl | None]
     tail: Tail
@@ -69,7 +69,7 @@ class Services:
 def build_application(services: Services, guard: Guard, headers: Headers) -> web.Application:
     """The application with all routes, each behind `guard`."""
     status = services.status
-    control = ControlHandler(services.server, lambda: services.reloader.current.server, status.current)
+    control = ControlHandler(services.server, lambda: services.reloader.current, status.current)
     models = ModelsHandler(services.models, status.known_models)
     login = LoginHandler(guard)
     logs, events = LogsHandler(services.tail), EventsHandler(status.current, services.tail, services.history)

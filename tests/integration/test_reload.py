@@ -1,5 +1,6 @@
 """A changed configuration on a running exporter."""
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -75,12 +76,31 @@ async def test_a_reload_leaves_failed(tmp_path: Path) -> None:
         assert (await it.until("failed"))["last_exit"]["code"] == 1
 
 
-async def test_what_cannot_change_live_is_said(tmp_path: Path) -> None:
-    async with exporter(command=FAKE, folder=tmp_path) as it:
-        rewrite(tmp_path, autostart=False)
+async def test_a_reload_that_adds_attach_leaves_the_supervised_server_alone(tmp_path: Path) -> None:
+    control = tmp_path / "control"
+    control.touch()
+    health = {"interval": "50ms", "timeout": "200ms", "unresponsive_after": "300ms", "action": "report"}
+    settings = {"args": ["--control", str(control)], "health": health}
+    async with exporter(command=FAKE, server=settings, folder=tmp_path) as it:
+        before = await it.until("ready")
+        elsewhere = f"http://127.0.0.1:{free_port()}"
+        rewrite(tmp_path, attach=elsewhere, autostart=False, stop_timeout="9s")
         assert (await reload(it))[0] == 200
-        told = await eventually(lambda: [line for line in it.lines if "server.autostart" in line["message"]])
-        assert "started anew" in told[0]["message"]
+        (event,) = await it.told("config_reloaded")
+        assert (event["changed"], event["restart"]) == (["server.stop_timeout"], False)
+        warning = "reload: restart the exporter to apply server.attach, server.autostart"
+        await eventually(lambda: [line for line in it.lines if line["message"] == warning])
+        shown = json.loads((await it.get("/api/v1/config"))[1])["settings"]
+        assert (shown["server.attach"]["value"], shown["server.attach"]["saved"]) == (None, elsewhere)
+        # The health check goes on with the supervised server: it notices that this one hangs and that it recovers.
+        control.write_text("hang")
+        await it.until("unresponsive")
+        control.write_text("")
+        after = await it.until("ready")
+        assert {**after, "uptime_seconds": 0} == {**before, "uptime_seconds": 0}
+        async with it.session.post(f"{it.url}/api/v1/server/restart") as response:
+            assert response.status == 202
+        await it.told("server_ready", 2)
 
 
 @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Origin": "null"}])

@@ -62,14 +62,14 @@ def test_all_errors_come_at_once(tmp_path: Path) -> None:
 
 def test_a_good_file(tmp_path: Path) -> None:
     config = load_text(GOOD, tmp_path)
-    assert config.server.args == ("-c", "8192", "--temp", "0.70", "--flag", "yes")
-    assert config.server.env == {"LLAMA_ARG_THREADS": "08"}
-    assert config.server.api_key_file == str(tmp_path / "secrets/key")
-    assert (config.server.restart.policy, config.server.restart.initial_backoff) == ("on-failure", 0.5)
-    assert (config.server.start_timeout, config.server.health.interval) == (600, 5400)
-    assert (config.server.cwd, config.server.attach, config.server.autostart) == (None, None, True)
-    assert config.logs.buffer == 1024 * 1024
-    assert split_address(config.web.listen_address) == ("::1", 0)
+    assert config.live.server.args == ("-c", "8192", "--temp", "0.70", "--flag", "yes")
+    assert config.live.server.env == {"LLAMA_ARG_THREADS": "08"}
+    assert config.start.server.api_key_file == str(tmp_path / "secrets/key")
+    assert (config.live.server.restart.policy, config.live.server.restart.initial_backoff) == ("on-failure", 0.5)
+    assert (config.live.server.start_timeout, config.live.server.health.interval) == (600, 5400)
+    assert (config.live.server.cwd, config.start.server.attach, config.start.server.autostart) == (None, None, True)
+    assert config.start.logs.buffer == 1024 * 1024
+    assert split_address(config.start.web.listen_address) == ("::1", 0)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "server:\n", "null\n"])
@@ -82,8 +82,8 @@ def test_flags_win_over_environment_over_file(tmp_path: Path) -> None:
     file.write_text("server: {port: 1, host: a, binary: x}\nlogs: {level: warn}\n")
     environ = {"LLAMA_EXPORTER_SERVER__HOST": "b", "LLAMA_EXPORTER_LOGS__LEVEL": "error", "HOME": "ignored"}
     config, origins = load(file, environ, {"logs.level": "debug", "server.args": ["-m", "x"]})
-    assert (config.server.port, config.server.host, config.logs.level) == (1, "b", "debug")
-    assert config.server.args == ("-m", "x")
+    assert (config.live.server.port, config.live.server.host, config.live.logs.level) == (1, "b", "debug")
+    assert config.live.server.args == ("-m", "x")
     assert [origins[f"server.{key}"] for key in ("port", "host", "args", "cwd")] == [
         "file",
         "environment",
@@ -99,7 +99,7 @@ def test_lists_and_mappings_of_the_environment() -> None:
         "LLAMA_EXPORTER_SERVER__ENV": "{A: 1}",
         "LLAMA_EXPORTER_SERVER__RESTART__GIVE_UP_AFTER": "3",
     }
-    server = load(None, environ, {}).config.server
+    server = load(None, environ, {}).config.live.server
     assert server.args == ("-m", "my model.gguf", "-c", "8192")
     assert server.command == ("python", "-m", "x y")
     assert (server.env, server.restart.give_up_after) == ({"A": "1"}, 3)

@@ -73,7 +73,7 @@ def test_every_combination_is_a_good_compose_file(files: tuple[str, ...]) -> Non
     assert exporter["image"] == f"llama-server-exporter:{tag}"
     environment = {key: value for key, value in exporter["environment"].items() if value is not None}
     loaded = load(None, environment, {}).config
-    assert (loaded.server.attach is not None) == ("compose.attach.yml" in files)
+    assert (loaded.start.server.attach is not None) == ("compose.attach.yml" in files)
     assert ("LLAMA_ARG_MODELS_DIR" in environment) == ("compose.router.yml" in files)
 
 
@@ -148,5 +148,5 @@ def test_a_service_is_confined_and_watched(name: str) -> None:
 def test_the_grace_periods_are_longer_than_the_drain() -> None:
     exporter = SERVICES["exporter"]
     drain = duration(exporter["environment"]["LLAMA_EXPORTER_SERVER__STOP_TIMEOUT"])
-    assert drain == Config().server.stop_timeout
+    assert drain == Config().live.server.stop_timeout
     assert duration(exporter["stop_grace_period"]) >= drain + 10

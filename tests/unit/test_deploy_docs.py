@@ -47,7 +47,7 @@ def test_the_token_of_the_unit_is_the_file_of_the_page() -> None:
     credential, environment = (value for _, _, value in offered)
     name, _, file = credential.partition(":")
     setting, _, path = environment.partition("=")
-    assert load(None, {setting: path}, {}).config.web.control_token_file == f"%d/{name}", (
+    assert load(None, {setting: path}, {}).config.start.web.control_token_file == f"%d/{name}", (
         "%d: the service's credentials"
     )
     assert f"> {file})\n" in page("docs/install.md")
@@ -60,7 +60,7 @@ def test_the_unit_starts_the_program_that_the_page_installs() -> None:
     assert f"python3 -m venv {Path(program).parents[1]}\n" in page("docs/install.md")
     options = cli.parser().parse_args(["run", *arguments])
     assert f"exporter.yml {options.config_file} " in page("docs/install.md")
-    assert duration(setting["TimeoutStopSec"]) >= Config().server.stop_timeout + 10
+    assert duration(setting["TimeoutStopSec"]) >= Config().live.server.stop_timeout + 10
     assert f"/var/cache/{setting['CacheDirectory']}`" in page("docs/install.md")
 
 
@@ -68,7 +68,7 @@ def test_the_configuration_of_the_page_on_installing_is_good(tmp_path: Path) -> 
     (block,) = re.findall(r"```yaml\n(.*?)```", page("docs/install.md"), re.DOTALL)
     file = tmp_path / "exporter.yml"
     file.write_text(block)
-    server = load(file, {}, {}).config.server
+    server = load(file, {}, {}).config.live.server
     assert server.args == ("-m", "/srv/models/model.gguf", "-c", "8192")
     assert server.binary.startswith("/")
 

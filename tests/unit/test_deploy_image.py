@@ -88,11 +88,11 @@ def test_the_files_that_the_wheel_is_made_of_are_copied() -> None:
 
 def test_the_environment_of_the_image_is_good_configuration() -> None:
     config = load(None, image_environment(), {}).config
-    assert config.server.binary == "/app/llama-server"
-    assert config.server.host == "0.0.0.0"  # noqa: S104 -- inside the container's own network
-    port = Config().web.listen_address.rpartition(":")[2]
-    assert config.web.listen_address == f"0.0.0.0:{port}"
-    assert f"EXPOSE {Config().server.port} {port}" in DOCKERFILE
+    assert config.live.server.binary == "/app/llama-server"
+    assert config.live.server.host == "0.0.0.0"  # noqa: S104 -- inside the container's own network
+    port = Config().start.web.listen_address.rpartition(":")[2]
+    assert config.start.web.listen_address == f"0.0.0.0:{port}"
+    assert f"EXPOSE {Config().live.server.port} {port}" in DOCKERFILE
     assert f"http://127.0.0.1:{port}/-/healthy" in DOCKERFILE
 
 

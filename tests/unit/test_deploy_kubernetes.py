@@ -92,7 +92,7 @@ def test_the_example_is_whole() -> None:
     assert "LLAMA_ARG_HF_REPO" in settings
     grace = resources["StatefulSet", "llama-server"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
     pause = int(CONTAINER["lifecycle"]["preStop"]["exec"]["command"][1])
-    assert grace >= pause + config.server.stop_timeout + 10
+    assert grace >= pause + config.live.server.stop_timeout + 10
 
 
 def test_the_token_is_where_the_setting_says_and_the_pod_can_read_it() -> None:
@@ -100,7 +100,7 @@ def test_the_token_is_where_the_setting_says_and_the_pod_can_read_it() -> None:
     (container,), (volume,) = spec["containers"], spec["volumes"]
     (setting,), (mount,) = container["env"], container["volumeMounts"]
     folder, key = setting["value"].rsplit("/", 1)
-    assert load(None, {setting["name"]: setting["value"]}, {}).config.web.control_token_file == f"{folder}/{key}"
+    assert load(None, {setting["name"]: setting["value"]}, {}).config.start.web.control_token_file == f"{folder}/{key}"
     assert (mount["name"], mount["mountPath"]) == (volume["name"], folder)
     assert volume["secret"]["defaultMode"] == 0o440
     assert "fsGroup" in POD["securityContext"]

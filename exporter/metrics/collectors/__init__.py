@@ -23,20 +23,20 @@ COLLECTORS: dict[str, Callable[[Sources], Collector | None]] = {
     "slots": lambda sources: SlotsCollector(sources.models),
     "native": lambda sources: NativeCollector(sources.models),
     "process": lambda sources: (
-        ProcessCollector(sources.processes) if sources.config.metrics.collectors.process else None
+        ProcessCollector(sources.processes) if sources.config.start.metrics.collectors.process else None
     ),
     "host": lambda sources: (
-        HostCollector(model_paths=sources.model_files) if sources.config.metrics.collectors.host else None
+        HostCollector(model_paths=sources.model_files) if sources.config.start.metrics.collectors.host else None
     ),
-    "container": lambda sources: ContainerCollector() if sources.config.metrics.collectors.container else None,
+    "container": lambda sources: ContainerCollector() if sources.config.start.metrics.collectors.container else None,
     "gpu_nvidia": lambda sources: (
-        GpuNvidiaCollector(sources.processes, required=sources.config.metrics.collectors.gpu_nvidia is True)
-        if sources.config.metrics.collectors.gpu_nvidia
+        GpuNvidiaCollector(sources.processes, required=sources.config.start.metrics.collectors.gpu_nvidia is True)
+        if sources.config.start.metrics.collectors.gpu_nvidia
         else None
     ),
     "gpu_amd": lambda sources: (
-        GpuAmdCollector(sources.processes, required=sources.config.metrics.collectors.gpu_amd is True)
-        if sources.config.metrics.collectors.gpu_amd
+        GpuAmdCollector(sources.processes, required=sources.config.start.metrics.collectors.gpu_amd is True)
+        if sources.config.start.metrics.collectors.gpu_amd
         else None
     ),
     "exporter": lambda sources: ExporterCollector(sources.log, sources.reloaded),

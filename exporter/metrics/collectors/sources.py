@@ -75,6 +75,6 @@ class Sources:
 
     def model_files(self) -> list[Path]:
         """Files of the models that run."""
-        folder = self.config.server.cwd or "."
+        folder = self.config.live.server.cwd or "."
         facts = [instance.facts for instance in self.models.instances.values()]
         return [Path(folder, each.file) for each in facts if each.file]

@@ -9,12 +9,12 @@ import msgspec
 from aiohttp import web
 from loguru import logger
 
-from exporter.config import KINDS, Config, ConfigErrors, Loaded, Source
+from exporter.config import KINDS, START_KEYS, Config, ConfigErrors, ConfigSource, Loaded, differences
 from exporter.config.edit import CannotEditError
 from exporter.config.save import EDITABLE, ForbiddenError, save_server
 from exporter.config.schema import Duration, Size
 from exporter.config.secrets import hide_args, hide_env
-from exporter.reload import AT_START_ONLY, PROCESS_KEYS, Reloader, needs_new_process, value
+from exporter.reload import PROCESS_KEYS, Reloader, needs_new_process
 from exporter.web.http import json_response, read_json
 
 Needed = Literal["none", "llama-server", "exporter"]
@@ -26,7 +26,7 @@ UNITS = {Duration: "seconds", Size: "bytes"}
 class ConfigHandler:
     """Shows what `reloader` has in force, and changes the file of `source`."""
 
-    def __init__(self, source: Source, reloader: Reloader) -> None:
+    def __init__(self, source: ConfigSource, reloader: Reloader) -> None:
         self._source = source
         self._reloader = reloader
         self._saving = asyncio.Lock()
@@ -49,7 +49,7 @@ class ConfigHandler:
                 "restart": needed_by(key),
                 "editable": key.startswith("server.") and key.split(".")[1] in EDITABLE,
             }
-            if value(saved, key) != value(current, key):
+            if saved.value(key) != current.value(key):
                 settings[key]["saved"] = shown(key, saved)
             if unit := UNITS.get(kind):
                 settings[key]["unit"] = unit
@@ -75,21 +75,19 @@ class ConfigHandler:
             loaded = await asyncio.to_thread(self._save, self._source.file, wanted, only_check=check == "true")
         if check == "false":
             logger.info("section server of {} changed by {}", self._source.file, request.remote)
-        before, after = self._reloader.current, loaded.config
-        changed = [key for key in KINDS if value(before, key) != value(after, key)]
         return json_response(
             {
                 "file": str(self._source.file),
-                "changed": changed,
+                "changed": differences(self._reloader.current, loaded.config),
                 "overridden": overridden(wanted, loaded),
-                "restart": needed(before, after, changed),
+                "restart": needed(self._reloader.current, loaded.config),
             }
         )
 
     def _save(self, file: Path, wanted: dict[str, Any], *, only_check: bool) -> Loaded:
         """Save; the configuration as it will be. Raise the HTTP error that says why not."""
         try:
-            current, load = self._reloader.current.server, self._source.with_file
+            current, load = self._reloader.current, self._source.with_file
             return save_server(file, wanted, current, load, only_check=only_check)
         except ForbiddenError as error:
             raise web.HTTPForbidden(text=str(error)) from None
@@ -103,22 +101,22 @@ class ConfigHandler:
 
 def shown(key: str, config: Config) -> object:
     """The value of a setting as JSON can have it, without secrets."""
-    plain = msgspec.to_builtins(value(config, key))
+    plain = msgspec.to_builtins(config.value(key))
     if key in ("server.args", "server.command") and plain is not None:
         return hide_args(plain)
     return hide_env(plain) if key == "server.env" else plain
 
 
-def needed(before: Config, after: Config, changed: list[str]) -> Needed:
-    """What has to be started anew for all of this to have an effect."""
-    if AT_START_ONLY.intersection(changed):
-        return "exporter"
-    return "llama-server" if needs_new_process(before, after) else "none"
+def needed(current: Config, saved: Config) -> Needed:
+    """Return what must be restarted: `llama-server` if a reload restarts it, also if the exporter must be restarted."""
+    if current.start.server.attach is None and needs_new_process(current.live, saved.live):
+        return "llama-server"
+    return "none" if current.start == saved.start else "exporter"
 
 
 def needed_by(key: str) -> Needed:
     """The same for a change of one setting."""
-    if key in AT_START_ONLY:
+    if key in START_KEYS:
         return "exporter"
     return "llama-server" if key in PROCESS_KEYS else "none"
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from aiohttp import web
 from loguru import logger
 
-from exporter.config import Server
+from exporter.config import Config, LiveServer
 from exporter.supervisor.command import PortInUseError, check_model, check_port_free, find_program, listening_address
 from exporter.supervisor.process import CannotStartError
 from exporter.supervisor.snapshot import RestartReason, Snapshot
@@ -44,7 +44,7 @@ class ControlHandler:
     def __init__(
         self,
         server: ServerControl | None,
-        settings: Callable[[], Server],
+        settings: Callable[[], Config],
         current: Callable[[], dict[str, object]],
     ) -> None:
         self._server = server
@@ -79,14 +79,14 @@ class ControlHandler:
 
     def _supervised(self) -> ServerControl:
         if self._server is None:
-            url = self._settings().attach
+            url = self._settings().start.server.attach
             raise web.HTTPConflict(
                 text=f"llama-server at {url} is not supervised (server.attach): start and stop it where it is run"
             )
         return self._server
 
     async def _refuse_in_vain(self, *, port_needed: bool) -> None:
-        reason = await asyncio.to_thread(why_not, self._settings(), port_needed=port_needed)
+        reason = await asyncio.to_thread(why_not, self._settings().live.server, port_needed=port_needed)
         if reason is not None:
             raise web.HTTPConflict(text=reason)
 
@@ -95,7 +95,7 @@ class ControlHandler:
         return json_response(self._current(), HTTPStatus.ACCEPTED)
 
 
-def why_not(server: Server, *, port_needed: bool) -> str | None:
+def why_not(server: LiveServer, *, port_needed: bool) -> str | None:
     """Why a start with these settings would fail, as far as that can be seen before; None when nothing is seen.
 
     Walks the system's sockets when the port is taken, which can take a while: for a thread.
