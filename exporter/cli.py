@@ -14,8 +14,6 @@ from exporter.web.auth.web_config import read_web_config
 
 OK, FAILED, USAGE = 0, 1, 2
 COMMANDS = ("run", "check-config", "demo")
-SETTINGS = ("web.listen_address", "web.config_file", "logs.level", "logs.format")
-"""Settings that have a flag, which keeps its value under their name."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -25,18 +23,18 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The arguments of all subcommands."""
+    """Return the parser of the command line. The `dest` of a flag for a setting is the setting's dotted key."""
     top = _Parser(
         prog="llama-exporter",
-        description="Runs llama-server and serves its metrics, those of its host, and its log.",
-        epilog="Arguments behind -- are llama-server's: llama-exporter -- -m model.gguf -c 8192",
+        description="Run llama-server and export its metrics, the host's metrics, and its log.",
+        epilog="Arguments after -- are passed to llama-server: llama-exporter -- -m model.gguf -c 8192",
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"llama-exporter {exporter.__version__}")
     commands = top.add_subparsers(dest="command", metavar="{run,check-config,demo}", required=True)
-    run = commands.add_parser("run", help="run llama-server and export it (the default)", allow_abbrev=False)
+    run = commands.add_parser("run", help="run llama-server and export its metrics (the default)", allow_abbrev=False)
     demo = commands.add_parser(
-        "demo", help="show it all with a tiny model: no llama-server or GPU needed", allow_abbrev=False
+        "demo", help="run with a tiny model; needs neither llama-server nor a GPU", allow_abbrev=False
     )
     check = commands.add_parser("check-config", help="check a configuration file", allow_abbrev=False)
     check.add_argument("file", metavar="FILE", type=Path)
@@ -44,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         "--config.file", dest="config_file", metavar="FILE", type=Path, help="YAML, see docs/configuration.md"
     )
     run.add_argument(
-        "--config.watch", dest="config_watch", action="store_true", help="reload whenever the file has changed"
+        "--config.watch", dest="config_watch", action="store_true", help="reload when the configuration file changes"
     )
     for command in (run, demo):
         command.add_argument(
@@ -63,14 +61,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check(file: Path) -> None:
-    """Check a configuration and the file for the HTTP server that it names. Raise `ConfigErrors`."""
+    """Check a configuration file and the `web.config_file` that it names. Raise `ConfigErrors`."""
     web = load(file, {}, {}).config.start.web
     if web.config_file is not None:
         read_web_config(Path(web.config_file))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; returns its exit code: 0 as asked, 1 could not run, 2 bad usage or configuration."""
+    """Run the program. Return the exit code: 0 stopped on request, 1 could not run, 2 bad usage or configuration."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     server_args: list[str] | None = None
     if "--" in arguments:
@@ -82,17 +80,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.command == "run" and options.config_watch and options.config_file is None:
         parser().error("--config.watch needs --config.file")
     if server_args is not None and options.command != "run":
-        parser().error(f"{options.command} takes no arguments for llama-server")
-    flags: dict[str, object] = {
-        setting: value for setting in SETTINGS if (value := getattr(options, setting, None)) is not None
-    }
+        parser().error(f"{options.command} does not accept arguments for llama-server")
+    flags: dict[str, object] = {key: value for key, value in vars(options).items() if "." in key and value is not None}
     try:
         if options.command == "check-config":
             check(options.file)
-            sys.stdout.write(f"{options.file}: good\n")
+            sys.stdout.write(f"{options.file}: valid\n")
             return OK
         if options.command == "demo":
-            from exporter.demo.demo import run_demo  # noqa: PLC0415 -- its packages are an extra
+            from exporter.demo.demo import run_demo  # noqa: PLC0415 -- its packages are optional
 
             return run_demo(flags)
         if server_args is not None:
@@ -103,5 +99,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{errors}\n")
         return USAGE
     except ImportError as error:
-        sys.stderr.write(f"the demo needs more: pip install 'llama-server-exporter[demo]' ({error})\n")
+        sys.stderr.write(f"the demo needs more packages: pip install 'llama-server-exporter[demo]' ({error})\n")
         return FAILED

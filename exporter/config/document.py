@@ -1,4 +1,4 @@
-"""A YAML file to plain values with the line of each key, and what is wrong with it."""
+"""Read a YAML file: the plain value and the line of each key, and all errors."""
 
 import difflib
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from exporter.config.values import Plain
 
 
 class ConfigError(NamedTuple):
-    """One error: where it stands (`file:line`, a variable, a flag), the key, and what to do."""
+    """One error: its place (`file:line`, environment variable or flag), the dotted key, and what is wrong."""
 
     where: str
     key: str
@@ -21,8 +21,8 @@ class ConfigError(NamedTuple):
         return ": ".join(part for part in self if part)
 
 
-class ConfigErrors(Exception):  # noqa: N818 -- there are several
-    """All errors of one loading."""
+class ConfigErrors(Exception):  # noqa: N818 -- it holds several errors
+    """All errors of one configuration."""
 
     def __init__(self, errors: Iterable[ConfigError]) -> None:
         self.errors = tuple(errors)
@@ -33,9 +33,12 @@ SECRETS = {"server.api_key": "server.api_key_file"}
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
-    """The message for a key that does not exist, with the nearest that does: one of that name, a sibling, any."""
+    """Return the message for an unknown key, with the most similar key of `known`.
+
+    The same name in another section comes first, then a similar name in the same section, then any similar key.
+    """
     if key in SECRETS:
-        return f"secrets are read from files only: use {SECRETS[key]}"
+        return f"secrets are only read from files; use {SECRETS[key]}"
     known = list(known)
     section = key.rpartition(".")[0]
     siblings = [name for name in known if name.rpartition(".")[0] == section]
@@ -51,54 +54,48 @@ MAX_DEPTH = 8
 NULL = "tag:yaml.org,2002:null"
 
 
-class Entry(NamedTuple):
-    """A value and the line that its key is on."""
-
-    value: Plain
-    line: int
-
-
 class Document(NamedTuple):
-    """Leaves by dotted key. `sections` tells which keys hold others; only those are gone into."""
+    """The content of a YAML file by dotted key: values of settings, and lines (from 1) of settings and sections."""
 
-    entries: dict[str, Entry]
+    values: dict[str, Plain]
+    lines: dict[str, int]
     errors: list[ConfigError]
 
 
 def read(file: Path, sections: frozenset[str]) -> Document:
-    """Read `file`. Raise `ConfigErrors` when it can't be read as YAML at all."""
+    """Read `file`, where the keys in `sections` contain settings. Raise `ConfigErrors` if it is not valid YAML."""
     try:
         data = file.read_bytes()
     except OSError as error:
         raise _whole(file, f"cannot be read: {error.strerror}") from None
     if len(data) > MAX_FILE:
-        raise _whole(file, f"has more than {MAX_FILE} bytes")
+        raise _whole(file, f"is larger than {MAX_FILE} bytes")
     try:
         root = yaml.compose(data.decode("utf-8"), yaml.SafeLoader)
     except UnicodeDecodeError as error:
-        raise _whole(file, f"is not UTF-8 (byte {error.start})") from None
+        raise _whole(file, f"is not valid UTF-8 (byte {error.start})") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise _whole(f"{file}:{line}", f"is not YAML: {error.problem or error.context}") from None
+        raise _whole(f"{file}:{line}", f"invalid YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
-        raise _whole(file, f"is not YAML: {error}".replace("\n", " ")) from None
+        raise _whole(file, f"invalid YAML: {error}".replace("\n", " ")) from None
     except RecursionError:
         raise _whole(file, "is nested too deeply") from None
-    document = Document({}, [])
+    document = Document({}, {}, [])
     if root is None or root.tag == NULL:
         return document
     if not isinstance(root, yaml.MappingNode):
-        raise _whole(file, f"the top level has to be a mapping of sections: {_top(sections)}")
+        raise _whole(file, f"the top level must be a mapping of sections: {_top(sections)}")
     _walk(root, "", file, sections, document)
     return document
 
 
 def parse_value(text: str) -> Plain:
-    """One YAML value from the environment or a flag. Raise `ValueError` when it is none."""
+    """Return a YAML value from the environment. Raise `ValueError` if it is not valid YAML."""
     try:
         node = yaml.compose(text, yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError):
-        raise ValueError(f"{text!r} is not YAML") from None
+        raise ValueError(f"{text!r} is not valid YAML") from None
     return _plain(node, 0) if node is not None else None
 
 
@@ -115,23 +112,26 @@ def _walk(node: yaml.MappingNode, prefix: str, file: Path, sections: frozenset[s
         line = key_node.start_mark.line + 1
         where = f"{file}:{line}"
         if not isinstance(key_node, yaml.ScalarNode):
-            into.errors.append(ConfigError(where, prefix.rstrip("."), "a key has to be a single word"))
+            into.errors.append(ConfigError(where, prefix.rstrip("."), "a key must be a single word"))
             continue
         key = prefix + key_node.value
-        if key in into.entries:
-            into.errors.append(ConfigError(where, key, f"is there twice (first on line {into.entries[key].line})"))
-        elif key in sections and isinstance(value, yaml.MappingNode):
-            into.entries[key] = Entry(None, line)
-            _walk(value, f"{key}.", file, sections, into)
-        else:
+        if key in into.lines:
+            into.errors.append(ConfigError(where, key, f"duplicate key (first defined on line {into.lines[key]})"))
+            continue
+        into.lines[key] = line
+        if key not in sections:
             try:
-                into.entries[key] = Entry(_plain(value, 0), line)
+                into.values[key] = _plain(value, 0)
             except ValueError as error:
                 into.errors.append(ConfigError(where, key, str(error)))
+        elif isinstance(value, yaml.MappingNode):
+            _walk(value, f"{key}.", file, sections, into)
+        elif value.tag != NULL:
+            into.errors.append(ConfigError(where, key, "must be a mapping of settings"))
 
 
 def _plain(node: yaml.Node, depth: int) -> Plain:
-    """Scalars stay as they were written: `0644`, `1.0` and `yes` are texts until a type is known."""
+    """Return a node's value with scalars as text: what `0644`, `1.0` and `yes` mean depends on the setting's type."""
     if depth > MAX_DEPTH:
         raise ValueError("is nested too deeply")
     if isinstance(node, yaml.ScalarNode):
@@ -141,8 +141,8 @@ def _plain(node: yaml.Node, depth: int) -> Plain:
     found: dict[str, Any] = {}
     for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
         if not isinstance(key, yaml.ScalarNode):
-            raise ValueError("a key has to be a single word")  # noqa: TRY004 -- bad data, not a bad call
+            raise ValueError("a key must be a single word")  # noqa: TRY004 -- bad data, not a bad call
         if key.value in found:
-            raise ValueError(f"{key.value} is there twice")
+            raise ValueError(f"duplicate key {key.value}")
         found[key.value] = _plain(value, depth + 1)
     return found

@@ -1,7 +1,7 @@
-"""Change one section in the text of a configuration file, and leave everything else as a person wrote it.
+"""Change one section in the text of a configuration file and leave the rest of the text as it is.
 
-Keys that keep their value keep their text, comments and order too; every other section stays byte for byte. What YAML
-allows and this can't change safely (aliases into the section, several documents) is found by reading the result back.
+Keys that keep their value keep their text, comments and order; all other sections stay the same byte for byte. YAML
+that this cannot edit safely (aliases into the section, several documents) is detected by reading the result back.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,11 +11,11 @@ import yaml
 
 
 class CannotEditError(Exception):
-    """The text can't be changed without risk to the rest of it."""
+    """The text cannot be changed without risk to the rest of it."""
 
 
 BREAKS = set("\n\x85\u2028\u2029")
-"""What ends a line in YAML: only double quotes escape it. PyYAML indents what follows, and reads that as spaces."""
+"""Line breaks of YAML. PyYAML escapes them only in double quotes; in other styles it adds indentation to the text."""
 
 
 class _Edit(NamedTuple):
@@ -25,7 +25,7 @@ class _Edit(NamedTuple):
 
 
 class _Flow(yaml.SafeDumper):
-    """One line for every value."""
+    """Writes a value on one line."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
@@ -36,16 +36,16 @@ _Flow.add_representer(str, _text)
 
 
 def flow(value: Any) -> str:
-    """A plain value as one line of YAML."""
+    """Return a plain value as one line of YAML."""
     options: dict[str, Any] = {"default_flow_style": True, "sort_keys": False, "allow_unicode": True}
     line: str = yaml.dump([value], Dumper=_Flow, width=float("inf"), **options)
     return line.strip()[1:-1]
 
 
 def change_section(text: str, section: str, wanted: Mapping[str, Any], kept: frozenset[str]) -> str:
-    """`text` with the values of `wanted` in this section; keys in `kept` stay as they are, all others go.
+    """Return `text` with the values of `wanted` in this section. Keys in `kept` stay as they are, others are removed.
 
-    Raise `CannotEditError`, or `yaml.YAMLError` when the text is none. The caller checks the result by reading it.
+    The caller must check the result by reading it. Raises: `CannotEditError`; `yaml.YAMLError` if the text is not YAML.
     """
     newline = "\r\n" if "\r\n" in text else "\n"
     root = yaml.compose(text, yaml.SafeLoader)
@@ -54,11 +54,11 @@ def change_section(text: str, section: str, wanted: Mapping[str, Any], kept: fro
     if root is None:
         return _ended(text, newline) + whole
     if not isinstance(root, yaml.MappingNode):
-        raise CannotEditError("its top level is no mapping of sections")
+        raise CannotEditError("its top level is not a mapping of sections")
     found = [(key, value) for key, value in root.value if key.value == section]
     if not found:
         if root.flow_style:
-            raise CannotEditError("it is written in braces and has no such section")
+            raise CannotEditError(f"it is written in braces and has no section {section}")
         return _ended(text, newline) + whole
     ((key, value),) = found
     if isinstance(value, yaml.MappingNode) and not value.flow_style:
@@ -67,7 +67,7 @@ def change_section(text: str, section: str, wanted: Mapping[str, Any], kept: fro
         parts = [text[name.start_mark.index : _end(text, old)] for name, old in value.value if name.value in kept]
         parts += [f"{name}: {flow(new)}" for name, new in wanted.items()]
         edits = [_Edit(value.start_mark.index, value.end_mark.index, "{" + ", ".join(parts) + "}")]
-    else:  # nothing there yet: `server:` or `server: null`
+    else:  # no settings yet: `server:` or `server: null`
         start = text.index(":", key.end_mark.index) + 1
         edits = [_Edit(start, max(start, _end(text, value)), f" {flow(dict(wanted))}")]
     return _applied(text, edits)
@@ -76,19 +76,19 @@ def change_section(text: str, section: str, wanted: Mapping[str, Any], kept: fro
 def _edits(
     text: str, node: yaml.MappingNode, wanted: Mapping[str, Any], kept: frozenset[str], newline: str
 ) -> Iterator[_Edit]:
-    """What changes in a section that has a line or more for each key."""
-    there = set()
+    """Yield the edits of a section in block style."""
+    present = set()
     for key, value in node.value:
-        there.add(key.value)
+        present.add(key.value)
         start, end = key.start_mark.index, _end(text, value)
         if end < start:
-            raise CannotEditError(f"{key.value} is an alias")
+            raise CannotEditError(f"{key.value} is a YAML alias")
         if key.value in wanted:
             yield _Edit(start, max(end, key.end_mark.index + 1), f"{key.value}: {flow(wanted[key.value])}")
         elif key.value not in kept:
             line_end = text.find("\n", end)
             yield _Edit(text.rfind("\n", 0, start) + 1, len(text) if line_end < 0 else line_end + 1, "")
-    new = [f"{key}: {flow(value)}" for key, value in wanted.items() if key not in there]
+    new = [f"{key}: {flow(value)}" for key, value in wanted.items() if key not in present]
     if new:
         last = text.find("\n", _end(text, node))
         at = len(text) if last < 0 else last + 1
@@ -98,7 +98,7 @@ def _edits(
 
 
 def _end(text: str, node: yaml.Node) -> int:
-    """Where a value ends; YAML itself counts what follows up to the next key as part of a block."""
+    """Return the end of a value. PyYAML's end mark of a block includes the text up to the next key."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(text, last[1] if isinstance(last, tuple) else last)

@@ -1,4 +1,4 @@
-"""Put the configuration together: defaults < file < environment < flags."""
+"""Load the configuration: flags override the environment, the environment the file, the file the defaults."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -20,12 +20,12 @@ FLAGS = {
     "web.config_file": "--web.config.file",
     "logs.level": "--log.level",
     "logs.format": "--log.format",
-    "server.args": "arguments behind --",
+    "server.args": "arguments after --",
 }
 
 
 class Loaded(NamedTuple):
-    """The settings, and where each comes from: dotted key to default, file, environment or flag."""
+    """The settings, and the origin of each by dotted key: default, file, environment or flag."""
 
     config: Config
     origins: dict[str, str]
@@ -36,7 +36,7 @@ VARIABLES = {PREFIX + key.upper().replace(".", "__"): key for key in KINDS}
 
 
 def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Loaded:
-    """The configuration in force. Raise `ConfigErrors` with every error that it has."""
+    """Return the settings. Raise `ConfigErrors` with all errors."""
     layers = _Layers()
     if file is not None:
         layers.add_file(file)
@@ -50,7 +50,7 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, obje
 
 
 class _Layers:
-    """Values by dotted key, where the later layer wins."""
+    """Values by dotted key; a layer overrides those added before it."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -60,14 +60,12 @@ class _Layers:
     def add_file(self, file: Path) -> None:
         found = document.read(file, SECTIONS)
         self.errors += found.errors
-        for key, entry in found.entries.items():
-            where = f"{file}:{entry.line}"
+        for key, plain in found.values.items():
+            where = f"{file}:{found.lines[key]}"
             if key in KINDS:
-                self._take(key, _resolved(entry.value, KINDS[key], file.parent), where, "file")
-            elif key not in SECTIONS:
+                self._take(key, _resolved(plain, KINDS[key], file.parent), where, "file")
+            else:
                 self.errors.append(ConfigError(where, key, unknown_key(key, [*KINDS, *SECTIONS])))
-            elif entry.value is not None:
-                self.errors.append(ConfigError(where, key, "has to be a mapping of settings"))
 
     def add_environment(self, environ: Mapping[str, str]) -> None:
         for name, text in environ.items():
@@ -89,7 +87,7 @@ class _Layers:
 
     def _take(self, key: str, plain: Plain, where: str, origin: str) -> None:
         if plain is None:
-            return  # an empty value is the default
+            return  # an empty value keeps the default
         try:
             self.values[key] = convert(plain, KINDS[key])
             self.origins[key] = origin
@@ -109,13 +107,13 @@ def _build(struct: type[Any], values: Mapping[str, Any], prefix: str = "") -> An
 
 
 def _inner(kind: Any) -> Any:
-    """The type inside `X | None`."""
+    """Return X for `X | None`, and any other type as it is."""
     arguments = [argument for argument in get_args(kind) if argument is not type(None)]
     return arguments[0] if type(None) in get_args(kind) else kind
 
 
 def _resolved(plain: Plain, kind: Any, folder: Path) -> Plain:
-    """A path of a file's is relative to the file."""
+    """Resolve a relative path against the directory of the configuration file."""
     inner = _inner(kind)
     if isinstance(plain, str) and get_origin(inner) is Annotated and inner.__metadata__ == ("path",):
         return str(folder / plain)
@@ -123,7 +121,7 @@ def _resolved(plain: Plain, kind: Any, folder: Path) -> Plain:
 
 
 def _from_text(text: str, kind: Any) -> Plain:
-    """Lists and mappings of the environment are YAML; a list may also be words as for a shell."""
+    """Parse a variable: lists and mappings are YAML; a list can also be words, split as a shell splits them."""
     origin = get_origin(_inner(kind))
     if origin is tuple and not text.lstrip().startswith("["):
         return list(shlex.split(text))
@@ -131,32 +129,33 @@ def _from_text(text: str, kind: Any) -> Plain:
 
 
 def _contradictions(values: Mapping[str, Any]) -> Iterator[ConfigError]:
-    """Settings that are good alone and bad together."""
+    """Find settings that cannot be combined."""
     if "server.binary" in values and values.get("server.command") is not None:
-        yield ConfigError("", "server.command", "replaces server.binary: give one of them")
+        yield ConfigError("", "server.command", "replaces server.binary; set only one of them")
     if values.get("server.command") == ():
-        yield ConfigError("", "server.command", "is empty")
+        yield ConfigError("", "server.command", "must not be empty")
     for name in values.get("metrics.buckets", {}):
         if name not in BUCKETS:
             yield ConfigError("", f"metrics.buckets.{name}", unknown_key(name, BUCKETS))
     restart = Live().server.restart
     initial = values.get("server.restart.initial_backoff", restart.initial_backoff)
     if initial > (longest := values.get("server.restart.max_backoff", restart.max_backoff)):
-        yield ConfigError("", "server.restart.initial_backoff", f"{initial:g} s is above max_backoff, {longest:g} s")
+        message = f"{initial:g} s is longer than max_backoff ({longest:g} s)"
+        yield ConfigError("", "server.restart.initial_backoff", message)
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigSource:
-    """A file (None when there is none), the environment, and flags. Called, it loads them; see `load`."""
+    """Where the configuration comes from: a file or None, the environment, and flags. A call loads it, see `load`."""
 
     file: Path | None
     environ: Mapping[str, str]
     flags: Mapping[str, object]
 
     def __call__(self) -> Loaded:
-        """The configuration as it is now. Raise `ConfigErrors`."""
+        """Return the settings as they are now. Raise `ConfigErrors`."""
         return self.with_file(self.file)
 
     def with_file(self, file: Path | None) -> Loaded:
-        """As it would be with another file. Raise `ConfigErrors`."""
+        """Return the settings with `file` in place of the configuration file. Raise `ConfigErrors`."""
         return load(file, self.environ, self.flags)

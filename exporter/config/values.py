@@ -1,4 +1,4 @@
-"""Texts, lists and mappings of a configuration to values of the types that the tree declares."""
+"""Convert the plain values of YAML and the environment to the types that the schema declares."""
 
 import math
 import re
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 Plain = str | list[Any] | dict[str, Any] | None
-"""What YAML and the environment give: scalars as the text that was written."""
+"""A value of YAML or the environment; scalars are text, as written."""
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -19,7 +19,7 @@ MAX_PORT = 65535
 
 
 def duration(text: str) -> float:
-    """Seconds of `500ms 5s 10m 2h 1d`, of a row of them like `1h30m`, or of a plain number of seconds."""
+    """Return the seconds of a duration like `500ms`, `10m`, `1h30m` or `1d`, or of a number of seconds."""
     if re.fullmatch(r"\d+(\.\d+)?", text):
         seconds = float(text)
     elif re.fullmatch(f"(?:{DURATION.pattern})+", text):
@@ -27,53 +27,53 @@ def duration(text: str) -> float:
     else:
         raise ValueError(f"{text!r} is not a duration like 500ms, 5s, 10m, 2h")
     if not 0 < seconds < math.inf:
-        raise ValueError(f"{text!r} has to be above 0")
+        raise ValueError(f"{text!r} must be greater than 0")
     return seconds
 
 
 def size(text: str) -> int:
-    """Bytes of `64MiB`, `1GB`, `512k`, or of a plain number."""
+    """Return the bytes of a size like `64MiB`, `1GB` or `512k`, or of a number of bytes."""
     found = SIZE.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is not a size like 64MiB, 1GB, 512k")
     power = " kMGT".index(found[2].replace("K", "k") or " ")
     bytes_ = int(float(found[1]) * (1024 if found[3] else 1000) ** power)
     if bytes_ <= 0:
-        raise ValueError(f"{text!r} has to be above 0")
+        raise ValueError(f"{text!r} must be greater than 0")
     return bytes_
 
 
-def whole(text: str) -> int:
-    """A whole number."""
+def integer(text: str) -> int:
+    """Parse an integer."""
     if not re.fullmatch(r"[+-]?\d{1,18}", text):
-        raise ValueError(f"{text!r} is not a whole number")
+        raise ValueError(f"{text!r} is not an integer")
     return int(text)
 
 
 def count(text: str) -> int:
-    """A whole number, at least 1."""
-    number = whole(text)
+    """Parse an integer that is at least 1."""
+    number = integer(text)
     if number < 1:
-        raise ValueError(f"{text} has to be at least 1")
+        raise ValueError(f"{text} must be at least 1")
     return number
 
 
 def port(text: str) -> int:
-    """A TCP port."""
-    number = whole(text)
+    """Parse a TCP port."""
+    number = integer(text)
     if not 1 <= number <= MAX_PORT:
         raise ValueError(f"{text} is not a port (1 to {MAX_PORT})")
     return number
 
 
 def address(text: str) -> str:
-    """HOST:PORT, [IPV6]:PORT or :PORT, where port 0 is any free one."""
+    """Check an address like HOST:PORT, [IPV6]:PORT or :PORT; port 0 means any free port."""
     split_address(text)
     return text
 
 
 def split_address(text: str) -> tuple[str, int]:
-    """Host ("" for all interfaces) and port of an address. Raise `ValueError` when it is none."""
+    """Return host ("" for all interfaces) and port of an address. Raise `ValueError` if it is not valid."""
     found = re.fullmatch(r"(?:\[([0-9a-fA-F:.%]+)\]|([^\s:\[\]/]*)):(\d{1,5})", text)
     if found is None:
         raise ValueError(f"{text!r} is not HOST:PORT, like 127.0.0.1:9842 or [::1]:9842")
@@ -84,26 +84,26 @@ def split_address(text: str) -> tuple[str, int]:
 
 
 def url(text: str) -> str:
-    """The base of an HTTP server."""
+    """Check the base URL of an HTTP server; return it without a slash at the end."""
     parts = urlsplit(text)
-    _ = parts.port  # raises ValueError when it is none
+    _ = parts.port  # raises ValueError if it is not a port
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
-        raise ValueError(f"{text!r} is not like http://127.0.0.1:8080")
+        raise ValueError(f"{text!r} is not a base URL like http://127.0.0.1:8080")
     if parts.username or parts.password:
-        raise ValueError("a password does not belong into the URL; use server.api_key_file")
+        raise ValueError("a password does not belong in the URL; use server.api_key_file")
     return text.rstrip("/")
 
 
 def link(text: str) -> str:
-    """An address that a browser can open."""
+    """Check a URL for a browser."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-        raise ValueError(f"{text!r} is not like https://grafana.example/boards")
+        raise ValueError(f"{text!r} is not a URL like https://grafana.example/dashboards")
     return text
 
 
 def boolean(text: str) -> bool:
-    """True or false."""
+    """Parse a boolean."""
     value = BOOLEANS.get(text.lower())
     if value is None:
         raise ValueError(f"{text!r} is neither true nor false")
@@ -111,16 +111,16 @@ def boolean(text: str) -> bool:
 
 
 def number(text: str) -> float:
-    """A finite number."""
+    """Parse a finite number."""
     if not NUMBER.fullmatch(text) or not math.isfinite(float(text)):
         raise ValueError(f"{text!r} is not a number")
     return float(text)
 
 
 def buckets(bounds: tuple[float, ...]) -> tuple[float, ...]:
-    """Upper bounds of a histogram's buckets, checked: some, above 0 and rising."""
+    """Check the upper bounds of a histogram's buckets: at least one, greater than 0, increasing."""
     if not bounds or bounds[0] <= 0 or any(later <= earlier for earlier, later in pairwise(bounds)):
-        raise ValueError("has to be a list of numbers above 0, each larger than the one before")
+        raise ValueError("must be a list of numbers greater than 0, each larger than the one before")
     return bounds
 
 
@@ -134,11 +134,11 @@ NAMED: dict[str, Callable[[str], Any]] = {
     "link": link,
     "path": str,
 }
-SCALARS: dict[Any, Callable[[str], Any]] = {str: str, bool: boolean, int: whole, float: number}
+SCALARS: dict[Any, Callable[[str], Any]] = {str: str, bool: boolean, int: integer, float: number}
 
 
 def convert(plain: Plain, kind: Any) -> Any:
-    """`plain` as a value of the annotation `kind`. Raise `ValueError` that says what was expected and found."""
+    """Return `plain` as the type annotation `kind`. Raise `ValueError` with what was expected and what was found."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         (name,) = kind.__metadata__
@@ -146,7 +146,7 @@ def convert(plain: Plain, kind: Any) -> Any:
     if origin is Literal:
         text = _text(plain)
         if text not in arguments:
-            raise ValueError(f"{text!r} is none of: {', '.join(arguments)}")
+            raise ValueError(f"{text!r} is not one of: {', '.join(arguments)}")
         return text
     if origin is tuple:
         if not isinstance(plain, list):
@@ -186,4 +186,4 @@ def _name(plain: Plain) -> str:
         case dict():
             return "a mapping"
         case _:
-            return "nothing"
+            return "an empty value"

@@ -115,7 +115,7 @@ async def test_an_address_that_is_taken_ends_the_program_with_a_sentence(tmp_pat
         (["--web.listen-address", "localhost:70000"], "--web.listen-address: web.listen_address: 70000 is not a port"),
         (["--config.watch"], "--config.watch needs --config.file"),
         (["--nope"], "unrecognized arguments: --nope"),
-        (["--log.level", "loud"], "'loud' is none of: debug, info, warn, error"),
+        (["--log.level", "loud"], "'loud' is not one of: debug, info, warn, error"),
     ],
 )
 async def test_bad_usage_exits_2_and_says_what_is_wrong(arguments: list[str], message: str) -> None:

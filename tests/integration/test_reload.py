@@ -58,7 +58,7 @@ async def test_a_bad_file_changes_nothing_and_shows(tmp_path: Path) -> None:
         status, text = await reload(it)
         assert status == 400
         assert "did you mean server.port?" in text
-        assert "'loud' is none of" in text
+        assert "'loud' is not one of" in text
         assert (await it.metrics())[SUCCESSFUL] == 0
         assert (await it.status())["pid"] == before["pid"]
         (tmp_path / "exporter.yml").write_text(good)

@@ -146,9 +146,9 @@ async def test_errors_are_those_of_the_file_and_nothing_is_saved(tmp_path: Path)
             ({"prot": 1}, "server.prot: unknown key; did you mean server.port?"),
             ({"port": 70000}, "server.port: 70000 is not a port"),
             ({"args": "one"}, "server.args: expected a list, found 'one'"),
-            ({"restart": {"policy": "sometimes"}}, "'sometimes' is none of: always, on-failure, never"),
-            ({"restart": 1}, "server.restart: has to be a mapping of settings"),
-            ({"args": ["-m", "<hidden>"]}, "<hidden> stands for a value that is in force"),
+            ({"restart": {"policy": "sometimes"}}, "'sometimes' is not one of: always, on-failure, never"),
+            ({"restart": 1}, "server.restart: must be a mapping of settings"),
+            ({"args": ["-m", "<hidden>"]}, "<hidden> stands for the current secret"),
             ({"env": [1]}, "server.env: expected a mapping"),
         ):
             status, answer = await put(it, section)
@@ -202,7 +202,7 @@ async def test_a_file_that_cannot_be_changed_alone_is_left_alone(tmp_path: Path)
         text = f"logs: &shared {{}}\nserver:\n  autostart: false\n  env: *shared\n  command: [{', '.join(FAKE)}]\n"
         file.write_text(text)
         status, answer = await put(it, {"env": {"LLAMA_ARG_THREADS": "1"}, "autostart": False})
-        assert (status, "has to be edited by hand" in answer["detail"]) == (409, True)
+        assert (status, f"edit {file} by hand" in answer["detail"]) == (409, True)
         assert file.read_text() == text
 
 
@@ -232,7 +232,7 @@ async def test_without_a_file_there_is_nothing_to_save_to(tmp_path: Path) -> Non
             client.put(f"http://127.0.0.1:{port}/api/v1/config/server", json={}) as response,
         ):
             assert response.status == 409
-            assert "was started without a file" in (await response.json(content_type=None))["detail"]
+            assert "was started without --config.file" in (await response.json(content_type=None))["detail"]
         async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{port}/api/v1/config") as response:
             assert (await response.json())["file"] is None
     finally:

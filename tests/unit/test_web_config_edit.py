@@ -94,11 +94,11 @@ def test_secrets_are_hidden_and_come_back() -> None:
     hidden = hide_args(args)
     assert hidden == ["-m", "x", "--api-key", HIDDEN, "--hf-token", HIDDEN, "--api-key", HIDDEN]
     assert reveal_args([*hidden, "-c", "1"], args) == [*args, "-c", "1"]
-    with pytest.raises(ValueError, match="stands for a value"):
+    with pytest.raises(ValueError, match="stands for the current secret"):
         reveal_args(["-m", HIDDEN], args)
     env = {"HF_TOKEN": "x", "LLAMA_API_KEY": "y", "LLAMA_ARG_SSL_KEY_FILE": "/a", "LLAMA_ARG_CTX_SIZE": "1"}
     shown = hide_env(env)
     assert shown == {**env, "HF_TOKEN": HIDDEN, "LLAMA_API_KEY": HIDDEN}
     assert reveal_env(shown, env) == env
-    with pytest.raises(ValueError, match="OTHER_KEY has none"):
+    with pytest.raises(ValueError, match="OTHER_KEY has no current value"):
         reveal_env({"OTHER_KEY": HIDDEN}, env)

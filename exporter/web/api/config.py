@@ -1,4 +1,4 @@
-"""`GET /api/v1/config`: what is in force and where it comes from. `PUT /api/v1/config/server`: change the file."""
+"""`GET /api/v1/config`: the settings in force and their origins. `PUT /api/v1/config/server`: change the file."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -18,13 +18,13 @@ from exporter.reload import PROCESS_KEYS, Reloader, needs_new_process
 from exporter.web.http import json_response, read_json
 
 Needed = Literal["none", "llama-server", "exporter"]
-"""What has to be started anew for a change to have an effect; a reload does that for llama-server."""
+"""What must be restarted to apply a change; a reload restarts llama-server itself."""
 UNITS = {Duration: "seconds", Size: "bytes"}
-"""Of values as they are shown; a file may have others."""
+"""Units of the values in responses."""
 
 
 class ConfigHandler:
-    """Shows what `reloader` has in force, and changes the file of `source`."""
+    """Returns the settings in force, `reloader.current`, and changes the file of `source`."""
 
     def __init__(self, source: ConfigSource, reloader: Reloader) -> None:
         self._source = source
@@ -32,15 +32,16 @@ class ConfigHandler:
         self._saving = asyncio.Lock()
 
     async def get(self, _: web.Request) -> web.Response:
-        """Every setting by dotted key: its value with secrets hidden, its origin, and what a change of it needs.
+        """Return every setting by dotted key: its value with secrets hidden, its origin, what a change restarts.
 
-        A setting that the file has otherwise by now has `saved` too: what the next reload brings.
+        A setting whose value in the file differs also has `saved`. A reload applies it, or a restart of the exporter
+        if the setting is in `START_KEYS`.
         """
         current, origins = self._reloader.current, self._reloader.origins
         try:
             saved, errors = (await asyncio.to_thread(self._source)).config, None
-        except ConfigErrors as wrong:
-            saved, errors = current, str(wrong)
+        except ConfigErrors as found:
+            saved, errors = current, str(found)
         settings: dict[str, dict[str, object]] = {}
         for key, kind in KINDS.items():
             settings[key] = {
@@ -59,17 +60,17 @@ class ConfigHandler:
         return json_response({"file": file, "errors": errors, "settings": settings})
 
     async def put(self, request: web.Request) -> web.Response:
-        """Make the file's section `server` this one. Nothing else happens until a reload.
+        """Replace the section `server` of the file; a reload applies it.
 
-        With `check=true` not even that: the answer is the same, and the file stays as it is.
+        With `check=true`, return the same response and leave the file unchanged.
         """
         check = request.query.get("check", "false")
         if check not in ("true", "false"):
-            raise web.HTTPBadRequest(text="check has to be true or false")
+            raise web.HTTPBadRequest(text="check must be true or false")
         wanted = await read_json(request, dict[str, Any])
         if self._source.file is None:
             raise web.HTTPConflict(
-                text="the exporter was started without a file (--config.file): there is none to save to"
+                text="the exporter was started without --config.file, so there is no file to save to"
             )
         async with self._saving:
             loaded = await asyncio.to_thread(self._save, self._source.file, wanted, only_check=check == "true")
@@ -85,7 +86,7 @@ class ConfigHandler:
         )
 
     def _save(self, file: Path, wanted: dict[str, Any], *, only_check: bool) -> Loaded:
-        """Save; the configuration as it will be. Raise the HTTP error that says why not."""
+        """Save and return the settings that a reload loads. Raise the HTTP error with the reason."""
         try:
             current, load = self._reloader.current, self._source.with_file
             return save_server(file, wanted, current, load, only_check=only_check)
@@ -94,13 +95,13 @@ class ConfigHandler:
         except ConfigErrors as error:
             raise web.HTTPBadRequest(text=str(error)) from None
         except CannotEditError as error:
-            raise web.HTTPConflict(text=f"{file} has to be edited by hand: {error}") from None
+            raise web.HTTPConflict(text=f"edit {file} by hand: {error}") from None
         except OSError as error:
             raise web.HTTPConflict(text=f"{file} cannot be saved: {error.strerror}") from None
 
 
 def shown(key: str, config: Config) -> object:
-    """The value of a setting as JSON can have it, without secrets."""
+    """Return the value of a setting as plain data with secrets hidden."""
     plain = msgspec.to_builtins(config.value(key))
     if key in ("server.args", "server.command") and plain is not None:
         return hide_args(plain)
@@ -115,14 +116,14 @@ def needed(current: Config, saved: Config) -> Needed:
 
 
 def needed_by(key: str) -> Needed:
-    """The same for a change of one setting."""
+    """Return what must be restarted to apply a change of one setting."""
     if key in START_KEYS:
         return "exporter"
     return "llama-server" if key in PROCESS_KEYS else "none"
 
 
 def overridden(wanted: Mapping[str, Any], loaded: Loaded) -> dict[str, str]:
-    """Keys that were saved and have no effect, since the environment or a flag counts more."""
+    """Return the saved keys that have no effect because the environment or a flag overrides them, with which."""
     return {
         key: origin
         for key, origin in loaded.origins.items()
@@ -131,13 +132,13 @@ def overridden(wanted: Mapping[str, Any], loaded: Loaded) -> dict[str, str]:
 
 
 class ReloadHandler:
-    """Reloads the configuration: 200, or 400 with every error and the configuration as it was."""
+    """Reloads the configuration: 200, or 400 with all errors and the settings unchanged."""
 
     def __init__(self, reload: Callable[[], ConfigErrors | None]) -> None:
         self._reload = reload
 
     async def post(self, _: web.Request) -> web.Response:
-        """Reload now."""
+        """Reload."""
         errors = self._reload()
         if errors is not None:
             raise web.HTTPBadRequest(text=str(errors))

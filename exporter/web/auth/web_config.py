@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from exporter.config import ConfigError, ConfigErrors
-from exporter.config.document import Entry, read, unknown_key
-from exporter.config.values import convert
+from exporter.config.document import read, unknown_key
+from exporter.config.values import Plain, convert
 
 ClientAuth = Literal["NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"]
 Version = Literal["TLS12", "TLS13"]
@@ -80,20 +80,18 @@ def read_web_config(file: Path) -> WebConfig:
     """Read the file. Raise `ConfigErrors` with every error that it has."""
     found = read(file, SECTIONS)
     errors, values = list(found.errors), dict[str, Any]()
-    for key, entry in found.entries.items():
-        where = f"{file}:{entry.line}"
+    for key, plain in found.values.items():
+        where = f"{file}:{found.lines[key]}"
         try:
             if key in KINDS:
-                values[key] = _value(key, entry, file.parent)
-            elif key not in SECTIONS:
+                values[key] = _value(key, plain, file.parent)
+            else:
                 reason = NOT_HERE.get(key) or unknown_key(key, [*KINDS, *SECTIONS])
                 errors.append(ConfigError(where, key, reason.format(key)))
-            elif entry.value is not None:
-                errors.append(ConfigError(where, key, "has to be a mapping of settings"))
         except ValueError as error:
             errors.append(ConfigError(where, key, str(error)))
-    tls_keys = [key for key in found.entries if key.startswith(TLS)]
-    if tls_keys or "tls_server_config" in found.entries:
+    tls_keys = [key for key in found.values if key.startswith(TLS)]
+    if tls_keys or "tls_server_config" in found.lines:
         errors += [ConfigError(str(file), key, message) for key, message in _tls_contradictions(values).items()]
     if errors:
         raise ConfigErrors(errors)
@@ -105,11 +103,11 @@ def read_web_config(file: Path) -> WebConfig:
     )
 
 
-def _value(key: str, entry: Entry, folder: Path) -> Any:
+def _value(key: str, plain: Plain, folder: Path) -> Any:
     """The value of a key that is known. Raise `ValueError`; it shows no value that may be a password."""
-    if entry.value is None:
+    if plain is None:
         return None  # an empty value is the default
-    value = convert(entry.value, KINDS[key])
+    value = convert(plain, KINDS[key])
     if key in FILES:
         return folder / value
     if key == "basic_auth_users":

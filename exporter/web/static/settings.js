@@ -8,11 +8,11 @@ import { complain, find, make, say } from "./dom.js";
 const SECTION = "server.";
 const PATH = "api/v1/config/server";
 const APPLYING = {
-  none: "It has an effect at once, without a restart.",
+  none: "It takes effect without a restart.",
   "llama-server": "Applying restarts llama-server.",
-  exporter: "It has an effect when the exporter is started anew.",
+  exporter: "Restart the exporter to apply it.",
 };
-const RESTARTS = { none: "", "llama-server": "Restarts llama-server.", exporter: "Needs a new start of the exporter." };
+const RESTARTS = { none: "", "llama-server": "Restarts llama-server.", exporter: "Needs a restart of the exporter." };
 const form = find("#settings form");
 const verdict = make("div", { className: "verdict", role: "status" });
 const buttons = ["Save and apply", "Save", "Undo"].map((text) => make("button", { type: "button", disabled: true }, text));
