@@ -2,11 +2,11 @@
 
 from exporter.config.document import ConfigError, ConfigErrors
 from exporter.config.load import ConfigSource, Loaded, load
-from exporter.config.schema import KINDS, START_KEYS, Config, Live, LiveServer, Start, Web, differences
+from exporter.config.schema import KEYS, START_KEYS, Config, Live, LiveServer, Start, Web, differences
 from exporter.config.values import split_address
 
 __all__ = [
-    "KINDS",
+    "KEYS",
     "START_KEYS",
     "Config",
     "ConfigError",

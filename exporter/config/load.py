@@ -10,7 +10,7 @@ import msgspec
 
 from exporter.config import document
 from exporter.config.document import ConfigError, ConfigErrors, unknown_key
-from exporter.config.schema import KINDS, Config, Live, Start
+from exporter.config.schema import KEYS, Config, Live, Start
 from exporter.config.values import Plain, convert
 from exporter.usage.histograms import BUCKETS
 
@@ -31,8 +31,8 @@ class Loaded(NamedTuple):
     origins: dict[str, str]
 
 
-SECTIONS = frozenset(key[:end] for key in KINDS for end in range(len(key)) if key[end] == ".")
-VARIABLES = {PREFIX + key.upper().replace(".", "__"): key for key in KINDS}
+SECTIONS = frozenset(key[:end] for key in KEYS for end in range(len(key)) if key[end] == ".")
+VARIABLES = {PREFIX + key.upper().replace(".", "__"): key for key in KEYS}
 
 
 def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, object]) -> Loaded:
@@ -54,7 +54,7 @@ class _Layers:
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
-        self.origins = dict.fromkeys(KINDS, "default")
+        self.origins = dict.fromkeys(KEYS, "default")
         self.errors: list[ConfigError] = []
 
     def add_file(self, file: Path) -> None:
@@ -62,10 +62,10 @@ class _Layers:
         self.errors += found.errors
         for key, plain in found.values.items():
             where = f"{file}:{found.lines[key]}"
-            if key in KINDS:
-                self._take(key, _resolved(plain, KINDS[key], file.parent), where, "file")
+            if key in KEYS:
+                self._take(key, _resolved(plain, KEYS[key], file.parent), where, "file")
             else:
-                self.errors.append(ConfigError(where, key, unknown_key(key, [*KINDS, *SECTIONS])))
+                self.errors.append(ConfigError(where, key, unknown_key(key, [*KEYS, *SECTIONS])))
 
     def add_environment(self, environ: Mapping[str, str]) -> None:
         for name, text in environ.items():
@@ -73,12 +73,12 @@ class _Layers:
                 continue
             if key := VARIABLES.get(name):
                 try:
-                    self._take(key, _from_text(text, KINDS[key]), name, "environment")
+                    self._take(key, _from_text(text, KEYS[key]), name, "environment")
                 except ValueError as error:
                     self.errors.append(ConfigError(name, key, str(error)))
             else:
                 meant = name.removeprefix(PREFIX).lower().replace("__", ".")
-                self.errors.append(ConfigError(name, "", unknown_key(meant, KINDS)))
+                self.errors.append(ConfigError(name, "", unknown_key(meant, KEYS)))
 
     def add_flags(self, flags: Mapping[str, object]) -> None:
         for key, value in flags.items():
@@ -89,7 +89,7 @@ class _Layers:
         if plain is None:
             return  # an empty value keeps the default
         try:
-            self.values[key] = convert(plain, KINDS[key])
+            self.values[key] = convert(plain, KEYS[key])
             self.origins[key] = origin
         except ValueError as error:
             self.errors.append(ConfigError(where, key, str(error)))

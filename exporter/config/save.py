@@ -9,7 +9,7 @@ from typing import Any, Self
 import msgspec
 import yaml
 
-from exporter.config import KINDS, Config, ConfigError, ConfigErrors, Loaded
+from exporter.config import KEYS, Config, ConfigError, ConfigErrors, Loaded
 from exporter.config.document import parse_value, read
 from exporter.config.edit import CannotEditError, change_section, flow
 from exporter.config.secrets import hide_args, reveal_args, reveal_env
@@ -20,9 +20,9 @@ FIXED = frozenset({"binary", "command", "cwd", "api_key_file", "attach"})
 """Keys that the API may not change: they decide which program runs and what it reads. A stolen token must not."""
 ARGUMENT_VARIABLE = "LLAMA_ARG_"
 """Prefix of llama-server's own variables. The API may not change others, which could load code (LD_PRELOAD)."""
-KEYS = [key.split(".")[1:] for key in KINDS if key.startswith(f"{NAME}.")]
-EDITABLE = frozenset(name for name, *_ in KEYS) - FIXED
-NESTED = frozenset(name for name, *rest in KEYS if rest)
+_NAMES = [key.split(".")[1:] for key in KEYS if key.startswith(f"{NAME}.")]
+EDITABLE = frozenset(name for name, *_ in _NAMES) - FIXED
+NESTED = frozenset(name for name, *rest in _NAMES if rest)
 
 
 class ForbiddenError(Exception):
@@ -113,11 +113,11 @@ def _section(config: Config) -> dict[str, Any]:
 def _same(key: str, in_file: Plain, wanted: Any) -> bool:
     """Return whether the value in the file means the same as `wanted`."""
     plain = parse_value(flow(wanted))
-    if isinstance(in_file, dict) and isinstance(plain, dict) and f"{NAME}.{key}" not in KINDS:
+    if isinstance(in_file, dict) and isinstance(plain, dict) and f"{NAME}.{key}" not in KEYS:
         return in_file.keys() == plain.keys() and all(
             _same(f"{key}.{name}", in_file[name], wanted[name]) for name in in_file
         )
-    kind = KINDS.get(f"{NAME}.{key}")
+    kind = KEYS.get(f"{NAME}.{key}")
     try:
         return kind is not None and bool(convert(in_file, kind) == convert(plain, kind))
     except ValueError:

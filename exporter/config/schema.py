@@ -164,7 +164,7 @@ START_KEYS = dict(_keys(Start))
 """The settings in `Start`: dotted key to type annotation."""
 LIVE_KEYS = dict(_keys(Live))
 """The settings in `Live`: dotted key to type annotation."""
-KINDS = {
+KEYS = {
     key: kind
     for section in Start.__struct_fields__
     for key, kind in (LIVE_KEYS | START_KEYS).items()
@@ -186,4 +186,4 @@ class Config(msgspec.Struct, frozen=True):
 
 def differences(before: Config, after: Config) -> list[str]:
     """Return the dotted keys whose values differ."""
-    return [key for key in KINDS if before.value(key) != after.value(key)]
+    return [key for key in KEYS if before.value(key) != after.value(key)]

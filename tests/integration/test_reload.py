@@ -28,7 +28,7 @@ async def reload(it: Program) -> tuple[int, str]:
         return response.status, await response.text()
 
 
-async def test_what_the_process_was_started_with_restarts_it_and_the_rest_does_not(tmp_path: Path) -> None:
+async def test_only_settings_of_the_process_restart_llama_server(tmp_path: Path) -> None:
     async with exporter(command=FAKE, folder=tmp_path) as it:
         before = await it.until("ready")
         rewrite(tmp_path, stop_timeout="1s", health={"interval": "50ms"})
@@ -50,7 +50,7 @@ async def test_what_the_process_was_started_with_restarts_it_and_the_rest_does_n
         assert status["restarts"] == {"crash": 0, "unresponsive": 0, "requested": 0, "config": 1}
 
 
-async def test_a_bad_file_changes_nothing_and_shows(tmp_path: Path) -> None:
+async def test_an_invalid_file_changes_nothing_and_is_reported(tmp_path: Path) -> None:
     async with exporter(command=FAKE, folder=tmp_path) as it:
         before = await it.until("ready")
         good = (tmp_path / "exporter.yml").read_text()
@@ -114,7 +114,7 @@ async def test_other_sites_cannot_reload(headers: dict[str, str], tmp_path: Path
         assert it.events("config_reloaded") == []
 
 
-async def test_a_watched_file_reloads_by_itself(tmp_path: Path) -> None:
+async def test_a_watched_file_is_reloaded_when_it_changes(tmp_path: Path) -> None:
     async with exporter("--config.watch", command=FAKE, folder=tmp_path) as it:
         await it.until("ready")
         rewrite(tmp_path, stop_timeout="3s")

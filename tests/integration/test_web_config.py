@@ -77,7 +77,7 @@ async def reloaded(it: Program) -> None:
         assert response.status == 200
 
 
-async def test_every_setting_with_its_origin_and_no_secret(tmp_path: Path) -> None:
+async def test_every_setting_has_its_origin_and_secrets_are_hidden(tmp_path: Path) -> None:
     settings = {"args": ["--api-key", SECRET], "env": {"HF_TOKEN": SECRET}}
     async with exporter("--log.level", "warn", command=FAKE, server=settings, folder=tmp_path, wait=False) as it:
 
@@ -100,7 +100,7 @@ async def test_every_setting_with_its_origin_and_no_secret(tmp_path: Path) -> No
         assert SECRET not in str(shown)
 
 
-async def test_a_change_keeps_what_a_person_wrote_and_works_after_a_reload(tmp_path: Path) -> None:
+async def test_a_change_keeps_comments_and_is_applied_by_a_reload(tmp_path: Path) -> None:
     async with exporter(command=FAKE, folder=tmp_path) as it:
         before = written(tmp_path)
         await reloaded(it)
@@ -138,7 +138,7 @@ async def test_a_change_keeps_what_a_person_wrote_and_works_after_a_reload(tmp_p
         assert not touched.exists()
 
 
-async def test_errors_are_those_of_the_file_and_nothing_is_saved(tmp_path: Path) -> None:
+async def test_invalid_settings_are_reported_and_not_saved(tmp_path: Path) -> None:
     async with exporter(command=FAKE, server={"autostart": False}, folder=tmp_path) as it:
         before = written(tmp_path)
         file = tmp_path / "exporter.yml"
@@ -171,7 +171,7 @@ async def test_errors_are_those_of_the_file_and_nothing_is_saved(tmp_path: Path)
     ],
     ids=str,
 )
-async def test_what_runs_is_decided_by_who_may_write_the_file(section: dict[str, Any], tmp_path: Path) -> None:
+async def test_the_api_cannot_change_which_program_runs(section: dict[str, Any], tmp_path: Path) -> None:
     async with exporter(command=FAKE, server={"autostart": False}, folder=tmp_path) as it:
         before = written(tmp_path)
         await reloaded(it)
@@ -189,14 +189,14 @@ async def test_llama_servers_own_variables_can_be_changed(tmp_path: Path) -> Non
         assert f"env: {{HF_TOKEN: {SECRET}, LLAMA_ARG_CTX_SIZE: '512'}}" in (tmp_path / "exporter.yml").read_text()
 
 
-async def test_a_flag_that_counts_more_is_named(tmp_path: Path) -> None:
+async def test_a_flag_that_overrides_a_saved_key_is_named(tmp_path: Path) -> None:
     arguments = ("--", "--say", "by flag")
     async with exporter(*arguments, command=FAKE, server={"autostart": False}, folder=tmp_path) as it:
         status, answer = await put(it, {**section_of(await config(it)), "args": ["--say", "by file"]})
         assert (status, answer["changed"], answer["overridden"]) == (200, [], {"server.args": "flag"})
 
 
-async def test_a_file_that_cannot_be_changed_alone_is_left_alone(tmp_path: Path) -> None:
+async def test_a_file_with_aliases_is_not_changed(tmp_path: Path) -> None:
     async with exporter(command=FAKE, server={"autostart": False}, folder=tmp_path) as it:
         file = tmp_path / "exporter.yml"
         text = f"logs: &shared {{}}\nserver:\n  autostart: false\n  env: *shared\n  command: [{', '.join(FAKE)}]\n"
@@ -206,7 +206,7 @@ async def test_a_file_that_cannot_be_changed_alone_is_left_alone(tmp_path: Path)
         assert file.read_text() == text
 
 
-async def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
+async def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     folder = tmp_path / "etc"
     folder.mkdir()
     async with exporter(command=FAKE, server={"autostart": False}, folder=folder) as it:
@@ -216,7 +216,7 @@ async def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
         assert (status, "cannot be read: No such file" in answer["detail"]) == (400, True)
 
 
-async def test_without_a_file_there_is_nothing_to_save_to(tmp_path: Path) -> None:
+async def test_nothing_can_be_saved_without_a_file(tmp_path: Path) -> None:
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "exporter", "--web.listen-address", f"127.0.0.1:{port}"),
@@ -240,7 +240,7 @@ async def test_without_a_file_there_is_nothing_to_save_to(tmp_path: Path) -> Non
         await process.communicate()
 
 
-async def test_a_check_saves_nothing_and_what_is_saved_is_told_until_it_is_applied(tmp_path: Path) -> None:
+async def test_a_check_saves_nothing_and_saved_values_are_shown_until_a_reload(tmp_path: Path) -> None:
     async with exporter(command=FAKE, server={"autostart": False}, folder=tmp_path) as it:
         file = tmp_path / "exporter.yml"
         before = file.read_bytes()
@@ -249,6 +249,13 @@ async def test_a_check_saves_nothing_and_what_is_saved_is_told_until_it_is_appli
         async with it.session.put(f"{url}=true", json={**section, "stop_timeout": "9s"}) as response:
             answer = await response.json()
             assert (response.status, answer["changed"], answer["restart"]) == (200, ["server.stop_timeout"], "none")
+        for change, restart in (
+            ({"autostart": True}, "exporter"),
+            ({"autostart": True, "args": ["-c", "1"]}, "llama-server"),
+        ):
+            async with it.session.put(f"{url}=true", json={**section, **change}) as response:
+                answer = await response.json()
+                assert (set(answer["changed"]), answer["restart"]) == ({f"server.{key}" for key in change}, restart)
         async with it.session.put(f"{url}=true", json={**section, "port": 0}) as response:
             assert response.status == 400
         async with it.session.put(f"{url}=maybe", json=section) as response:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.config import KINDS, Config, ConfigErrors, load, split_address
+from exporter.config import KEYS, Config, ConfigErrors, load, split_address
 from exporter.config.load import VARIABLES
 from exporter.config.values import duration, size
 
@@ -44,7 +44,7 @@ def load_text(text: str, folder: Path, environ: dict[str, str] | None = None, **
 
 
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
-def test_every_bad_file_says_where_what_and_what_to_do(file: Path) -> None:
+def test_an_error_has_place_key_and_message(file: Path) -> None:
     expected = file.read_text("utf-8").partition("\n")[0].removeprefix("# expect: ")
     with pytest.raises(ConfigErrors) as caught:
         load(file, {}, {})
@@ -54,7 +54,7 @@ def test_every_bad_file_says_where_what_and_what_to_do(file: Path) -> None:
     assert message.startswith(str(file)) or expected.startswith("server.")
 
 
-def test_all_errors_come_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported_together(tmp_path: Path) -> None:
     with pytest.raises(ConfigErrors) as caught:
         load_text("server: {port: 0, prot: 1}\nlogs: {level: loud}\n", tmp_path, {"LLAMA_EXPORTER_NOPE": "1"})
     assert len(caught.value.errors) == 4
@@ -77,7 +77,7 @@ def test_an_empty_file_is_the_defaults(text: str, tmp_path: Path) -> None:
     assert load_text(text, tmp_path) == Config()
 
 
-def test_flags_win_over_environment_over_file(tmp_path: Path) -> None:
+def test_flags_override_environment_and_environment_overrides_file(tmp_path: Path) -> None:
     file = tmp_path / "exporter.yml"
     file.write_text("server: {port: 1, host: a, binary: x}\nlogs: {level: warn}\n")
     environ = {"LLAMA_EXPORTER_SERVER__HOST": "b", "LLAMA_EXPORTER_LOGS__LEVEL": "error", "HOME": "ignored"}
@@ -105,8 +105,8 @@ def test_lists_and_mappings_of_the_environment() -> None:
     assert (server.env, server.restart.give_up_after) == ({"A": "1"}, 3)
 
 
-def test_every_setting_has_its_variable() -> None:
-    assert set(VARIABLES.values()) == set(KINDS)
+def test_every_setting_has_an_environment_variable() -> None:
+    assert set(VARIABLES.values()) == set(KEYS)
     assert VARIABLES["LLAMA_EXPORTER_SERVER__HEALTH__UNRESPONSIVE_AFTER"] == "server.health.unresponsive_after"
 
 
@@ -131,13 +131,13 @@ TREES = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
     max_leaves=8,
 )
-KEYS = st.sampled_from(sorted({part for key in KINDS for part in key.split(".")}))
-NEAR = st.dictionaries(KEYS, st.one_of(TREES, st.dictionaries(KEYS, st.one_of(TREES, st.dictionaries(KEYS, TREES)))))
+NAMES = st.sampled_from(sorted({part for key in KEYS for part in key.split(".")}))
+NEAR = st.dictionaries(NAMES, st.one_of(TREES, st.dictionaries(NAMES, st.one_of(TREES, st.dictionaries(NAMES, TREES)))))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(TREES, NEAR))
-def test_random_trees_load_or_say_what_is_wrong(tmp_path: Path, tree: Any) -> None:
+def test_random_trees_load_or_are_reported(tmp_path: Path, tree: Any) -> None:
     file = tmp_path / "random.yml"
     file.write_bytes(msgspec.yaml.encode(tree))
     assert outcome(file, {})
@@ -145,12 +145,12 @@ def test_random_trees_load_or_say_what_is_wrong(tmp_path: Path, tree: Any) -> No
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
-def test_random_bytes_load_or_say_what_is_wrong(tmp_path: Path, data: bytes) -> None:
+def test_random_bytes_load_or_are_reported(tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "random.yml"
     file.write_bytes(data)
     assert outcome(file, {})
 
 
 @given(st.dictionaries(st.sampled_from(sorted(VARIABLES)), st.text(max_size=30)))
-def test_random_environments_load_or_say_what_is_wrong(environ: dict[str, str]) -> None:
+def test_random_environments_load_or_are_reported(environ: dict[str, str]) -> None:
     assert outcome(None, environ)

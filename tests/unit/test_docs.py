@@ -7,7 +7,7 @@ import pytest
 
 import exporter.metrics.collectors
 from docs import generate
-from exporter.config import KINDS, START_KEYS, Config, load
+from exporter.config import KEYS, START_KEYS, Config, load
 from exporter.metrics.families import Metric
 from exporter.supervisor.states import EDGES
 from tests.dashboards import boards
@@ -36,7 +36,7 @@ def test_the_settings_that_need_a_restart_of_the_exporter_are_documented() -> No
     (sentence,) = re.findall(r"Restart the exporter to change (.*?)\. ", " ".join(CONFIGURATION.split()))
     named = set(re.findall(r"`(\w+\.\w+)`", sentence))
     assert named == {".".join(key.split(".")[:2]) for key in START_KEYS}
-    assert {key for key in KINDS if ".".join(key.split(".")[:2]) in named} == set(START_KEYS)
+    assert {key for key in KEYS if ".".join(key.split(".")[:2]) in named} == set(START_KEYS)
 
 
 def test_the_counts_of_the_readme_are_right() -> None:

@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from loguru import logger
 
-from exporter.config import KINDS, START_KEYS, Config, ConfigSource, Live
+from exporter.config import KEYS, START_KEYS, Config, ConfigSource, Live
 from exporter.config.schema import LIVE_KEYS
 from exporter.logs.stream import LogStream
 from exporter.reload import Reloader
@@ -97,22 +97,22 @@ def running(request: pytest.FixtureRequest) -> Iterator[Running]:
     log.close(1)
 
 
-@pytest.mark.parametrize("key", KINDS)
+@pytest.mark.parametrize("key", KEYS)
 def test_every_setting_is_in_exactly_one_type(key: str) -> None:
     assert (key in START_KEYS, key in LIVE_KEYS) == (key in START, key in LIVE)
     assert (key in START) != (key in LIVE)
 
 
 def test_the_tables_have_every_setting() -> None:
-    assert START.keys() | LIVE.keys() == KINDS.keys()
-    assert len(KINDS) == len(START_KEYS) + len(LIVE_KEYS)
+    assert START.keys() | LIVE.keys() == KEYS.keys()
+    assert len(KEYS) == len(START_KEYS) + len(LIVE_KEYS)
 
 
 async def test_a_reload_applies_no_setting_that_needs_a_restart_of_the_exporter(running: Running) -> None:
     running.reload(START)
     assert running.applied == [(Live(), False)]
     assert running.reloader.current == Config()
-    assert running.reloader.origins == dict.fromkeys(KINDS, "default")
+    assert running.reloader.origins == dict.fromkeys(KEYS, "default")
     assert running.source().config.live == Live()
     (warning,) = running.warnings
     assert set(warning.removeprefix("reload: restart the exporter to apply ").split(", ")) == set(START)
@@ -123,7 +123,7 @@ async def test_a_reload_applies_no_setting_that_needs_a_restart_of_the_exporter(
         key: as_json(running.source().config, key) for key in START
     }
     assert {key: shown[key]["value"] for key in START} == {key: as_json(Config(), key) for key in START}
-    assert {key for key in KINDS if shown[key]["restart"] == "exporter"} == set(START)
+    assert {key for key in KEYS if shown[key]["restart"] == "exporter"} == set(START)
     assert {setting["origin"] for setting in shown.values()} == {"default"}
 
 

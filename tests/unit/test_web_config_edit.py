@@ -28,7 +28,7 @@ logs:
 """
 
 
-def test_what_stays_keeps_its_text_and_the_rest_its_place() -> None:
+def test_unchanged_keys_keep_their_text_and_order() -> None:
     changed = change_section(
         TEXT, "server", {"args": ["-m", "b c.gguf", "--flag"], "port": 8081}, frozenset({"restart", "start_timeout"})
     )
@@ -58,12 +58,12 @@ def test_what_stays_keeps_its_text_and_the_rest_its_place() -> None:
         ("server:\n  port: |\n    3\n\nweb: {}\n", "server:\n  port: 1\n\nweb: {}\n"),
     ],
 )
-def test_every_way_to_write_a_section(before: str, after: str) -> None:
+def test_every_style_of_a_section(before: str, after: str) -> None:
     assert change_section(before, "server", {"port": 1}, frozenset({"host"})) == after
 
 
 @pytest.mark.parametrize("text", ["[server]", "{web: {}}", "x: &a [b]\nserver:\n  args: *a\n"])
-def test_what_cannot_be_changed_safely_is_refused(text: str) -> None:
+def test_an_unsafe_edit_is_refused(text: str) -> None:
     with pytest.raises(CannotEditError):
         change_section(text, "server", {"args": ["c"]}, frozenset())
 
@@ -78,7 +78,7 @@ STYLES = st.sampled_from([True, False, None])
 
 @example({}, {"args": "a\x85b\u2028c\u2029"}, None, set())
 @given(VALUES, VALUES, STYLES, st.sets(st.sampled_from(["args", "host", "port"])))
-def test_any_section_is_read_back_as_it_was_wanted(
+def test_a_changed_section_reads_back_as_wanted(
     old: dict[str, Any], wanted: dict[str, Any], style: Any, kept: set[str]
 ) -> None:
     kept -= set(wanted)
@@ -89,7 +89,7 @@ def test_any_section_is_read_back_as_it_was_wanted(
     assert after == {**before, "server": expected} or (not expected and after == {**before, "server": None})
 
 
-def test_secrets_are_hidden_and_come_back() -> None:
+def test_secrets_are_hidden_and_restored() -> None:
     args = ["-m", "x", "--api-key", "one", "--hf-token", "two", "--api-key", "three"]
     hidden = hide_args(args)
     assert hidden == ["-m", "x", "--api-key", HIDDEN, "--hf-token", HIDDEN, "--api-key", HIDDEN]

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 from loguru import logger
 
-from exporter.config import KINDS, START_KEYS, Config, ConfigErrors, ConfigSource, Loaded, differences
+from exporter.config import KEYS, START_KEYS, Config, ConfigErrors, ConfigSource, Loaded, differences
 from exporter.config.edit import CannotEditError
 from exporter.config.save import EDITABLE, ForbiddenError, save_server
 from exporter.config.schema import Duration, Size
@@ -43,7 +43,7 @@ class ConfigHandler:
         except ConfigErrors as found:
             saved, errors = current, str(found)
         settings: dict[str, dict[str, object]] = {}
-        for key, kind in KINDS.items():
+        for key, kind in KEYS.items():
             settings[key] = {
                 "value": shown(key, current),
                 "origin": origins[key],
