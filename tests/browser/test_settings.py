@@ -32,7 +32,9 @@ async def test_settings_are_checked_saved_and_applied(browser: Browser, tmp_path
         await expect(page.locator('[id="server.stop_timeout-error"]')).to_contain_text("is not a duration")
         await expect(button(page, "Save")).to_be_disabled()
         await port.fill("7s")
-        await expect(page.locator(".verdict")).to_contain_text("Changes server.stop_timeout. It has an effect at once")
+        await expect(page.locator(".verdict")).to_contain_text(
+            "Changes server.stop_timeout. It takes effect without a restart"
+        )
         await arguments.fill('--say "two\n"a line\\nand another"')
         await expect(page.locator(".verdict")).to_contain_text("Applying restarts llama-server")
         assert file.read_text() == before
