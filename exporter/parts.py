@@ -33,6 +33,7 @@ from exporter.supervisor.settings import backoff_of, policy_of
 from exporter.supervisor.states import State
 from exporter.supervisor.supervisor import Supervisor
 from exporter.supervisor.systemd import Notifier, stay_alive
+from exporter.tasks import Border
 from exporter.usage.store import Ledger
 from exporter.web.api.status import StatusHandler
 from exporter.web.metrics import MetricsHandler
@@ -55,6 +56,7 @@ class Parts:
     ) -> None:
         config = loaded.config
         server = config.server
+        border = Border()
         failures = FailureLog(expected=lambda: self._supervisor.snapshot.state is State.STOPPING)
         self._log = log
         self._watched = watched
@@ -109,11 +111,12 @@ class Parts:
             log=self._log,
             reloaded=lambda: (self._reloader.successful, self._reloader.succeeded_at),
             children=Children(),
+            border=border,
         )
         collectors = [collector for build in COLLECTORS.values() if (collector := build(sources)) is not None]
         scraper = Scraper(collectors, failures)
         self._metrics = MetricsHandler(scraper, config.metrics.scrape_timeout)
-        self._history = History(scraper, config.metrics.scrape_timeout)
+        self._history = History(scraper, config.metrics.scrape_timeout, border)
         status = StatusHandler(lambda: self._supervisor.snapshot, self._models, lambda: client.base_url)
         services = Services(
             metrics=self._metrics,

@@ -20,6 +20,7 @@ from exporter.metrics.history import History
 from exporter.metrics.scrape import Scraper
 from exporter.reload import Reloader
 from exporter.supervisor.snapshot import Snapshot
+from exporter.tasks import Border
 from exporter.usage.store import Ledger
 from exporter.web.api.status import StatusHandler
 from exporter.web.metrics import MetricsHandler
@@ -89,7 +90,7 @@ async def serving(tail: Tail | None = None, models: MemoryRouter | None = None, 
         status = StatusHandler(lambda: served.snapshot, known, lambda: "http://127.0.0.1:1")
         services = Services(
             metrics=MetricsHandler(Scraper([]), 1),
-            history=History(Scraper([]), 1),
+            history=History(Scraper([]), 1, Border()),
             status=status,
             reloader=Reloader(source, lambda *_: None, log, config, origins),
             source=source,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from exporter.llama.client import LlamaClient, UpstreamError
-from exporter.llama.server import Facts, LlamaServer, NativePage
+from exporter.llama.server import Facts, LlamaServer, NativeAnswer
 from exporter.llama.slots import Slot
 from exporter.usage.from_counters import CountedUsage
 from exporter.usage.from_log import LoggedUsage
@@ -51,7 +51,7 @@ class Instance:
         self._report = report
         self._looking = asyncio.Lock()
         self._looked_at = float("-inf")
-        self._page: NativePage | None = None
+        self._page: NativeAnswer | None = None
         self._page_at = float("-inf")
         self._unheard_since: float | None = None
         self._moved_at = time.monotonic()
@@ -100,9 +100,10 @@ class Instance:
 
     async def _look(self, usage: LoggedUsage | CountedUsage) -> None:
         if isinstance(usage, CountedUsage):
-            page = await self.native()
-            self.slots = await self.server.busy_slots() if page.value("llamacpp:requests_processing") else []
-            usage.looked(page.counters, self.slots, asked_at=page.asked_at, now=time.monotonic())
+            answer = await self.native()
+            running = answer.page.value("llamacpp:requests_processing")
+            self.slots = await self.server.busy_slots() if running else []
+            usage.looked(answer.counters, self.slots, asked_at=answer.asked_at, now=time.monotonic())
         elif usage.runs_in(self.child):
             self.slots = await self.server.busy_slots()
             usage.seen(self.child, self.slots)
@@ -111,7 +112,7 @@ class Instance:
             if self.child not in self.account.heard and time.monotonic() - self._page_at >= LISTENING:
                 await self.native()
 
-    async def native(self) -> NativePage:
+    async def native(self) -> NativeAnswer:
         """Its own page. Raise `UpstreamError` when it gives none.
 
         Builds before late 2026 take a look at the page for use and stay awake, or wake up. Nothing on it changes while
@@ -132,11 +133,12 @@ class Instance:
         heard = self.child in self.account.heard
         return heard and not self.running and self._moved_to == self.account.usage.totals and not self.slots
 
-    def _listen(self, page: NativePage) -> None:
+    def _listen(self, answer: NativeAnswer) -> None:
         """Find out that the log says nothing of requests: the page shows some, and for longer than a line takes."""
         if isinstance(self.account.usage, CountedUsage) or self.child in self.account.heard:
             return
-        if not page.counters.generated and not page.counters.prompt and not page.value("llamacpp:requests_processing"):
+        counters = answer.counters
+        if not counters.generated and not counters.prompt and not answer.page.value("llamacpp:requests_processing"):
             return
         now = time.monotonic()
         if self._unheard_since is None:

@@ -5,13 +5,13 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from exporter.llama import exposition, gguf, slots
+from exporter.llama import gguf, native, slots
 from exporter.llama.client import LlamaClient, UpstreamError
-from exporter.metrics.families import Family
+from exporter.llama.native import NativePage
 from exporter.usage.tokens import Tokens
 
 LARGE = 256 * 1024
-"""Characters of a page above which it is read beside the event loop: a second for ten million of them."""
+"""Bytes of a page above which it is read beside the event loop: a second for ten million of them."""
 
 
 class Facts(NamedTuple):
@@ -35,22 +35,11 @@ class Facts(NamedTuple):
         return self.context // self.slots if self.context and self.slots else None
 
 
-class NativePage(NamedTuple):
-    """The families of llama-server's own `/metrics`, how many of its lines were none of the format, and its age.
+class NativeAnswer(NamedTuple):
+    """llama-server's own `/metrics`, and the monotonic time before it was asked for."""
 
-    `asked_at` is the monotonic time before it was asked for.
-    """
-
-    families: list[Family]
-    bad_lines: int
+    page: NativePage
     asked_at: float
-
-    def value(self, name: str) -> float | None:
-        """The value of a family with one sample."""
-        for family in self.families:
-            if family.name == name and family.samples:
-                return float(family.samples[0].value)
-        return None
 
     @property
     def counters(self) -> Tokens:
@@ -62,7 +51,7 @@ class NativePage(NamedTuple):
             "llamacpp:spec_decode_num_draft_tokens_total",
             "llamacpp:spec_decode_num_accepted_tokens_total",
         )
-        return Tokens(*(int(self.value(name) or 0) for name in names))
+        return Tokens(*(int(self.page.value(name) or 0) for name in names))
 
     @property
     def harmless(self) -> bool:
@@ -71,7 +60,7 @@ class NativePage(NamedTuple):
         That came in late August 2026 (llama.cpp #27376); builds tell no usable number, but the count of cached prompt
         tokens is as young.
         """
-        return self.value("llamacpp:prompt_tokens_cached_total") is not None
+        return self.page.value("llamacpp:prompt_tokens_cached_total") is not None
 
 
 class LlamaServer:
@@ -89,7 +78,7 @@ class LlamaServer:
         self._model = model
         self.folder = folder
         self.share_within = share_within
-        self._native: asyncio.Task[NativePage] | None = None
+        self._native: asyncio.Task[NativeAnswer] | None = None
         self._native_at = float("-inf")
         self._asking = asyncio.Lock()
         self.facts: Facts | None = None
@@ -119,7 +108,7 @@ class LlamaServer:
         self.facts = None
         self._native_at = float("-inf")
 
-    async def native(self) -> NativePage:
+    async def native(self) -> NativeAnswer:
         """Its `/metrics`, at most `share_within` seconds old. Raise `UpstreamError` when it gives none."""
         now = time.monotonic()
         if self._native is None or (self._native.done() and now - self._native_at >= self.share_within):
@@ -135,14 +124,11 @@ class LlamaServer:
         except (ValueError, TypeError, KeyError) as error:
             raise UpstreamError(f"GET /slots answered something else than slots: {error}") from None
 
-    async def _fetch_native(self) -> NativePage:
+    async def _fetch_native(self) -> NativeAnswer:
         asked_at = time.monotonic()
         body = await self._client.get("/metrics")
-        text = body.decode("utf-8", "replace")
-        families, bad = await asyncio.to_thread(exposition.read, text) if len(text) > LARGE else exposition.read(text)
-        if not families and bad:
-            raise UpstreamError(f"GET /metrics answered {len(body)} bytes that are no metrics")
-        return NativePage(families, bad, asked_at)
+        page = await asyncio.to_thread(native.read, body) if len(body) > LARGE else native.read(body)
+        return NativeAnswer(page, asked_at)
 
 
 def read_facts(props: Any, models: Any, mode: str, model: str | None = None) -> Facts:

@@ -30,15 +30,17 @@ COLLECTORS: dict[str, Callable[[Sources], Collector | None]] = {
     ),
     "container": lambda sources: ContainerCollector() if sources.config.metrics.collectors.container else None,
     "gpu_nvidia": lambda sources: (
-        GpuNvidiaCollector(sources.processes, required=sources.config.metrics.collectors.gpu_nvidia is True)
+        GpuNvidiaCollector(
+            sources.processes, sources.border, required=sources.config.metrics.collectors.gpu_nvidia is True
+        )
         if sources.config.metrics.collectors.gpu_nvidia
         else None
     ),
     "gpu_amd": lambda sources: (
-        GpuAmdCollector(sources.processes, required=sources.config.metrics.collectors.gpu_amd is True)
+        GpuAmdCollector(sources.processes, sources.border, required=sources.config.metrics.collectors.gpu_amd is True)
         if sources.config.metrics.collectors.gpu_amd
         else None
     ),
-    "exporter": lambda sources: ExporterCollector(sources.log, sources.reloaded),
+    "exporter": lambda sources: ExporterCollector(sources.log, sources.reloaded, sources.border.failures),
 }
 """A builder for each; None where the configuration turns it off."""

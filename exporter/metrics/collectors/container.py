@@ -1,11 +1,10 @@
 """The container that the exporter and llama-server run in, as its cgroup shows it."""
 
-import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from exporter.metrics.collectors.collector import NoData
+from exporter.metrics.collectors.collector import NoData, SharedRead
 from exporter.metrics.collectors.mounts import Cgroups
 from exporter.metrics.definitions import host as catalog
 from exporter.metrics.families import Family
@@ -34,10 +33,11 @@ class ContainerCollector:
 
     def __init__(self, *, root: Path = Path("/")) -> None:
         self._root = root
+        self._shared = SharedRead[list[Family]]()
 
-    async def collect(self) -> list[Family]:
+    async def collect(self, deadline: float) -> list[Family]:
         """Read the files in a thread."""
-        return await asyncio.to_thread(self._read)
+        return await self._shared.in_thread(self._read, deadline)
 
     def _read(self) -> list[Family]:
         try:

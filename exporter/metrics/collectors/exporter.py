@@ -3,7 +3,7 @@
 import platform
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import psutil
 
@@ -14,9 +14,10 @@ from exporter.metrics.families import Family
 
 
 class ExporterCollector:
-    """Version, log counts, the state of the configuration, and the exporter's own process.
+    """Version, log counts, the state of the configuration, failures of tasks, and the exporter's own process.
 
-    `reloaded` tells whether the last loading of the configuration worked, and the Unix time of the last that did.
+    `reloaded` returns whether the last load of the configuration succeeded, and the Unix time of the last that did;
+    `failures` counts by task.
     """
 
     name = "exporter"
@@ -28,6 +29,7 @@ class ExporterCollector:
         catalog.LOG_BYTES,
         catalog.RELOAD_SUCCESSFUL,
         catalog.RELOAD_TIME,
+        catalog.TASK_FAILURES,
         catalog.PROCESS_CPU,
         catalog.PROCESS_RSS,
         catalog.PROCESS_VIRTUAL,
@@ -36,13 +38,14 @@ class ExporterCollector:
         catalog.PROCESS_START,
     )
 
-    def __init__(self, log: LogStream, reloaded: Callable[[], tuple[bool, float]]) -> None:
+    def __init__(self, log: LogStream, reloaded: Callable[[], tuple[bool, float]], failures: Mapping[str, int]) -> None:
         self._log = log
         self._reloaded = reloaded
+        self._failures = failures
         self._process = psutil.Process()
         self._started = self._process.create_time()
 
-    async def collect(self) -> list[Family]:
+    async def collect(self, _deadline: float) -> list[Family]:
         """Counts and sizes now."""
         successful, when = self._reloaded()
         memory = self._process.memory_info()
@@ -54,6 +57,7 @@ class ExporterCollector:
             catalog.LOG_BYTES.one(self._log.read_bytes),
             catalog.RELOAD_SUCCESSFUL.one(successful),
             catalog.RELOAD_TIME.one(when),
+            catalog.TASK_FAILURES.family(((task,), count) for task, count in self._failures.items()),
             catalog.PROCESS_CPU.one(time.process_time()),
             catalog.PROCESS_RSS.one(memory.rss),
             catalog.PROCESS_VIRTUAL.one(memory.vms),

@@ -32,7 +32,7 @@ class ModelsCollector:
     def __init__(self, models: Models) -> None:
         self._models = models
 
-    async def collect(self) -> list[Family]:
+    async def collect(self, _deadline: float) -> list[Family]:
         """What is known now."""
         server = self._models.server.facts
         families = [*self._states(), *self._facts([instance.facts for instance in self._models.instances.values()])]
@@ -92,7 +92,7 @@ class SlotsCollector:
     def __init__(self, models: Models) -> None:
         self._models = models
 
-    async def collect(self) -> list[Family]:
+    async def collect(self, _deadline: float) -> list[Family]:
         """The slots now."""
         families = [family for instance in self._models.instances.values() for family in self._of(instance)]
         if not families:

@@ -27,7 +27,7 @@ class ServerCollector:
         self._snapshot = snapshot
         self._requests = requests
 
-    async def collect(self) -> list[Family]:
+    async def collect(self, _deadline: float) -> list[Family]:
         """The state now."""
         snapshot = self._snapshot()
         ready = None

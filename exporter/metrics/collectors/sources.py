@@ -11,6 +11,7 @@ from exporter.config import Config
 from exporter.llama.models import Models
 from exporter.logs.stream import LogStream
 from exporter.supervisor.snapshot import Snapshot
+from exporter.tasks import Border
 
 PAUSE = 5.0
 """Seconds between two walks over the host's processes while a child is missing."""
@@ -60,6 +61,7 @@ class Sources:
     log: LogStream
     reloaded: Callable[[], tuple[bool, float]]
     children: Children
+    border: Border
 
     def processes(self) -> dict[str, int]:
         """PIDs of llama-server's processes by model; "" is a router, or a server that has not told its model yet."""

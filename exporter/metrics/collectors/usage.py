@@ -33,7 +33,7 @@ class UsageCollector:
     def __init__(self, models: Models) -> None:
         self._models = models
 
-    async def collect(self) -> list[Family]:
+    async def collect(self, _deadline: float) -> list[Family]:
         """The totals now."""
         running = list(self._models.instances.values())
         await asyncio.gather(*(instance.look(MAX_AGE) for instance in running))
@@ -71,16 +71,17 @@ class RequestsCollector:
     def __init__(self, models: Models) -> None:
         self._models = models
 
-    async def collect(self) -> list[Family]:
+    async def collect(self, deadline: float) -> list[Family]:
         """What is and what was."""
         accounts = self._models.ledger.accounts
         if not accounts:
             raise NoData
         ended = [family for account in accounts.values() for family in self._ended(account)]
-        present, errors = await gather(self._models.instances, self._present)
+        present, errors = await gather(self._models.instances, self._present, deadline)
+        families = [*ended, *(family for found in present.values() for family in found)]
         if errors:
-            raise Partial([*ended, *present], errors)
-        return [*ended, *present]
+            raise Partial(families, errors)
+        return families
 
     @staticmethod
     def _ended(account: Account) -> list[Family]:
@@ -98,7 +99,7 @@ class RequestsCollector:
 
     @staticmethod
     async def _present(instance: Instance) -> list[Family]:
-        page = await instance.native()
+        page = (await instance.native()).page
         return [
             catalog.REQUESTS_RUNNING.one(instance.running, instance.model),
             catalog.REQUESTS_WAITING.one(page.value("llamacpp:requests_deferred"), instance.model),
