@@ -183,7 +183,7 @@ def _known(found: re.Match[str]) -> str:
 def _fits(family: NativeFamily, sample: str, value: str) -> bool:
     """Return whether a sample is one that a counter, histogram or summary can have."""
     if family.kind == "counter":
-        return float(value) >= 0
+        return float(value) >= 0 and family.name != "_total"
     name, _, labels = sample.partition("{")
     if family.kind == "histogram":
         bound, has_bound = "le", name == f"{family.name}_bucket"

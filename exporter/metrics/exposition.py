@@ -8,6 +8,7 @@ https://prometheus.io/docs/specs/om/open_metrics_spec/.
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from exporter.metrics.families import Family, Kind
 
@@ -24,6 +25,7 @@ SUFFIXES: dict[Kind, tuple[str, ...]] = {
 """What OpenMetrics appends to the name of a family to name its samples."""
 EXACT = 2.0**53
 """Below this every whole float is exactly one integer."""
+LARGEST = sys.float_info.max
 ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 HELP_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n"})
 ACCEPTED = re.compile(r"application/openmetrics-text(?=\s*[;,]|\s*$)(?P<parameters>[^,]*)")
@@ -91,24 +93,26 @@ def _openmetrics(group: list[Family]) -> Iterator[str]:
 def _openmetrics_head(name: str, kind: Kind) -> tuple[str, Kind]:
     """Return name and kind of a family: without the suffix of its samples, and no counter that lacks `_total`."""
     suffix = {"counter": "_total", "info": "_info"}.get(kind, "")
-    base = name.removesuffix(suffix)
-    if suffix and base in ("", name):
-        return name, "gauge"
-    return base, kind
+    return (name.removesuffix(suffix), kind) if name.endswith(suffix) else (name, "gauge")
 
 
 def _lines(family: Family) -> list[str]:
     """Return the lines of the exporter's own samples; none for a value that the kind or the formats do not allow."""
-    lowest = 0.0 if family.kind in ("counter", "histogram") else -sys.float_info.max
-    good = [sample for sample in family.samples if lowest <= sample.value <= sys.float_info.max]
-    if family.kind == "histogram" and len(good) < len(family.samples):
-        return []  # half of a histogram is none
-    return [
-        f"{family.name}{suffix}{{{','.join([label(*pair) for pair in labels])}}} {_number(value)}"
-        if labels
-        else f"{family.name}{suffix} {_number(value)}"
-        for suffix, labels, value in good
+    lowest = 0.0 if family.kind in ("counter", "histogram") else -LARGEST
+    lines = [
+        f"{family.name}{suffix}{_labels(labels)} {_number(value)}"
+        for suffix, labels, value in family.samples
+        if lowest <= value <= LARGEST
     ]
+    if family.kind == "histogram" and len(lines) < len(family.samples):
+        return []  # half of a histogram is none
+    return lines
+
+
+@lru_cache(maxsize=8192)
+def _labels(labels: tuple[tuple[str, str], ...]) -> str:
+    """Return labels with their braces. They are kept: from scrape to scrape few change."""
+    return f"{{{','.join([label(*pair) for pair in labels])}}}" if labels else ""
 
 
 def _number(value: float) -> str:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from exporter.metrics.collectors.collector import NoData, Partial, SharedRead
+from exporter.metrics.collectors.collector import NoData, Partial, SharedRead, gather
 from exporter.metrics.families import Family, Metric
 from exporter.metrics.scrape import MARGIN, Scraper, families_of
 from tests.support import eventually, soon
@@ -111,3 +111,32 @@ async def test_a_read_that_fails_fails_for_all_that_share_it_and_not_for_the_nex
     results = await asyncio.gather(*(reads.in_thread(fail, soon()) for _ in range(2)), return_exceptions=True)
     assert [str(result) for result in results] == ["no such file"] * 2
     assert await reads.in_thread(lambda: 1, soon()) == 1
+
+
+class Process:
+    """Answers, fails, or never answers."""
+
+    def __init__(self, answer: int | Exception | None, *, gone: bool = False) -> None:
+        self.answer = answer
+        self.gone = gone
+
+
+async def answer_of(process: Process) -> int:
+    if isinstance(process.answer, Exception):
+        raise process.answer
+    if process.answer is None:
+        await asyncio.Event().wait()
+    return process.answer or 0
+
+
+async def test_a_process_that_is_late_or_fails_costs_the_others_nothing() -> None:
+    processes = {
+        "good": Process(1),
+        "late": Process(None),
+        "bad": Process(OSError("refused")),
+        "bug": Process(KeyError("x")),
+        "gone": Process(OSError("refused"), gone=True),
+    }
+    found, errors = await gather(processes, answer_of, soon(0.05))
+    assert found == {"good": 1}
+    assert errors == "late: no answer in time; bad: refused; bug: 'x'"
