@@ -19,7 +19,7 @@ class PowerIntegral:
         self._last: dict[str, tuple[float, float]] = {}
 
     def add(self, uuid: str, watts: float | None, now: float) -> None:
-        """Take a reading at the monotonic time `now`; None is a device that does not tell."""
+        """Take a reading at the monotonic time `now`; None is a device that does not report it."""
         before = self._last.pop(uuid, None)
         if watts is None:
             return

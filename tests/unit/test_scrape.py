@@ -2,12 +2,16 @@
 
 import asyncio
 import threading
+from collections.abc import Mapping
 
 import pytest
 
+from exporter import tasks
 from exporter.metrics.collectors.collector import NoData, Partial, SharedRead, gather
+from exporter.metrics.collectors.gpu import GpuCollector
 from exporter.metrics.families import Family, Metric
 from exporter.metrics.scrape import MARGIN, Scraper, families_of
+from exporter.tasks import Border
 from tests.support import eventually, soon
 
 VALUE = Metric("value", "gauge", "A value.", ("of",))
@@ -140,3 +144,29 @@ async def test_a_process_that_is_late_or_fails_costs_the_others_nothing() -> Non
     found, errors = await gather(processes, answer_of, soon(0.05))
     assert found == {"good": 1}
     assert errors == "late: no answer in time; bad: refused; bug: 'x'"
+
+
+class Gpus:
+    """GPUs whose first tick fails."""
+
+    def __init__(self) -> None:
+        self.ticks = 0
+
+    def look(self, _: Mapping[str, int]) -> list[Family]:
+        return [VALUE.one(self.ticks, "ticks")]
+
+    def tick(self, processes: Mapping[str, int]) -> set[str]:
+        self.ticks += 1
+        if self.ticks == 1:
+            raise KeyError("bug")
+        return {*processes, "ended"}
+
+
+async def test_a_tick_that_fails_is_counted_and_ticks_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "RETRY_AFTER", 0)
+    border, collector_class = Border(), type("Collector", (GpuCollector,), {"name": "gpu_test"})
+    collector: GpuCollector = collector_class(Gpus(), lambda: {"m": 7}, border, every=0.01)
+    await collector.collect(soon())
+    await eventually(lambda: collector.busy_at([7]))
+    assert border.failures == {"gpu_test": 1}
+    assert collector.busy_at([8]) is None

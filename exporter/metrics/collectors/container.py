@@ -10,7 +10,7 @@ from exporter.metrics.definitions import host as catalog
 from exporter.metrics.families import Family
 
 UNLIMITED = 2**60
-"""A memory limit from here on is none: v1 writes "no limit" as the largest number of whole pages."""
+"""A memory limit from here on means none: v1 writes "no limit" as the largest number of whole pages."""
 
 
 class ContainerCollector:
@@ -19,8 +19,7 @@ class ContainerCollector:
     Their formats: the kernel's Documentation/admin-guide/cgroup-v2.rst, admin-guide/cgroup-v1/memory.rst and
     scheduler/sched-bwc.rst.
 
-    Of limits the lowest counts, whether it is that of the own cgroup or of one above. `root` is where `proc` and `sys`
-    lie.
+    Of limits the lowest counts, whether of the own cgroup or of one above. `root` is where `proc` and `sys` are.
     """
 
     name = "container"
@@ -46,7 +45,7 @@ class ContainerCollector:
             raise NoData from None
         if not cgroups:
             raise NoData
-        # Both versions may be mounted, each with some of the controllers: what v1 has, v2 has not.
+        # Both versions may be mounted, each with some of the controllers: what v1 has, v2 does not have.
         if memory := cgroups.v1("memory"):
             limits = [*_known(_memory_limit_v1, memory), *_known(_memory_limit_above_v1, memory[:1])]
             used = _known(_memory_used_v1, memory[:1])

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class ProcessUsage(NamedTuple):
-    """In the order of the metrics of `ProcessCollector`; None is what can't be known."""
+    """In the order of the metrics of `ProcessCollector`; None is unknown."""
 
     cpu_seconds: float | None
     resident: int | None
@@ -37,7 +37,7 @@ def linux_usage(pid: int, root: Path = Path("/")) -> ProcessUsage | None:
     """Read `/proc/PID/{fd,io,stat}` (proc_pid_stat(5), proc_pid_io(5)); None when the process has ended."""
     folder = root / "proc" / str(pid)
     fds, (read, written) = _fds(folder), _io(folder)
-    # Last, since it tells whether the process was still there when the others were read.
+    # Last, since it shows whether the process was still there when the others were read.
     try:
         stat = (folder / "stat").read_bytes()
     except OSError:
@@ -78,7 +78,7 @@ def _io(folder: Path) -> tuple[int | None, int | None]:
 
 
 def psutil_usage(pid: int) -> ProcessUsage | None:
-    """Ask psutil; None when the process has ended. Elsewhere than on Linux a page-in stands for a major fault."""
+    """Read through psutil; None when the process has ended. Outside of Linux, page-ins count as major faults."""
     try:
         process = psutil.Process(pid)
         with process.oneshot():
@@ -108,10 +108,10 @@ def _allowed(read: Callable[[], T]) -> T | None:
 
 
 class ProcessCollector:
-    """Reads the processes that it is told of, and walks over no others.
+    """Reads the processes that `processes` returns, and no others.
 
-    `processes` gives the pid of each running model by its name, and under the empty name the router's. A process that
-    is gone has no samples. `root` is where `proc` lies.
+    `processes` returns the PID of each running model by its name, and under the empty name the router's. A process that
+    has ended has no samples. `root` is where `proc` is.
     """
 
     name = "process"
