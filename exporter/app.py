@@ -9,9 +9,9 @@ from loguru import logger
 from exporter.config import Source
 from exporter.config.secrets import read_secret
 from exporter.llama.client import LlamaClient
-from exporter.logs.output import text_lines
-from exporter.logs.own import to_stream
-from exporter.logs.stream import LogStream
+from exporter.logs.output import LogOutput
+from exporter.logs.own import to_output
+from exporter.logs.record import text_lines
 from exporter.parts import Parts
 from exporter.supervisor.command import base_url
 
@@ -28,11 +28,10 @@ class App:
         self._config = config = self._loaded.config
         logs = config.logs
         as_text = text_lines(colour=sys.stdout.isatty()) if logs.format == "text" else None
-        self.log = LogStream(
+        self.log = LogOutput(
             sys.stdout.fileno(), buffer=logs.buffer, level=logs.level, tail=logs.tail_lines, as_text=as_text
         )
-        self.log.prompts = logs.prompts
-        to_stream(self.log, config.logs.level)
+        to_output(self.log, config.logs.level)
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT. Returns the exit code: 0 when stopped as asked, 1 when it could not run."""
@@ -43,9 +42,13 @@ class App:
             logger.error("server.api_key_file: cannot be read: {}", error)
             return 1
         timeout = self._config.metrics.scrape_timeout
+
+        def asked(path: str) -> None:
+            parts.server_log.asked(path)
+
         async with (
-            LlamaClient(base_url(server), timeout=timeout, api_key=api_key, asking=self.log.access.asked) as client,
-            LlamaClient(base_url(server), timeout=server.health.timeout, asking=self.log.access.asked) as health_client,
+            LlamaClient(base_url(server), timeout=timeout, api_key=api_key, asking=asked) as client,
+            LlamaClient(base_url(server), timeout=server.health.timeout, asking=asked) as health_client,
         ):
             parts = Parts(self.log, self._loaded, self._load, client, health_client, api_key, self._watched)
             return await parts.run()

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from exporter.llama.models import Models
 from exporter.llama.roster import IN_MEMORY, Entry, ModelState
+from exporter.logs.output import LogOutput
 from exporter.logs.record import Level
-from exporter.logs.stream import LogStream
+from exporter.logs.server_log import ServerLog
 from exporter.supervisor.snapshot import Snapshot
 from exporter.supervisor.states import State
 
@@ -19,7 +20,7 @@ class Lifecycle:
 
     def __init__(
         self,
-        log: LogStream,
+        log: LogOutput,
         *,
         changed: Callable[[], None],
         gone: Callable[[], None],
@@ -87,7 +88,7 @@ class Lifecycle:
 class ModelEvents:
     """An observer of the roster: a line for each change of a model's state that somebody would look for."""
 
-    def __init__(self, log: LogStream) -> None:
+    def __init__(self, log: LogOutput) -> None:
         self._log = log
 
     def __call__(self, entry: Entry, before: ModelState | None) -> None:
@@ -117,7 +118,7 @@ class ModelEvents:
 class Requests:
     """What the supervisor may know of the requests in llama-server."""
 
-    def __init__(self, models: Models, log: LogStream) -> None:
+    def __init__(self, models: Models, log: ServerLog) -> None:
         self._models = models
         self._log = log
 

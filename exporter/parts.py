@@ -18,9 +18,10 @@ from exporter.llama.models import Models, may_sleep
 from exporter.llama.probe import Probe
 from exporter.llama.roster import Roster
 from exporter.llama.server import LlamaServer
-from exporter.logs.own import FailureLog, to_stream
+from exporter.logs.output import LogOutput
+from exporter.logs.own import FailureLog, to_output
 from exporter.logs.server_events import Ended, Spawned
-from exporter.logs.stream import LogStream
+from exporter.logs.server_log import ServerLog
 from exporter.metrics.collectors import COLLECTORS
 from exporter.metrics.collectors.sources import Children, Sources
 from exporter.metrics.history import History
@@ -33,6 +34,7 @@ from exporter.supervisor.settings import backoff_of, policy_of
 from exporter.supervisor.states import State
 from exporter.supervisor.supervisor import Supervisor
 from exporter.supervisor.systemd import Notifier, stay_alive
+from exporter.tasks import Border
 from exporter.usage.store import Ledger
 from exporter.web.api.status import StatusHandler
 from exporter.web.metrics import MetricsHandler
@@ -45,7 +47,7 @@ class Parts:
 
     def __init__(
         self,
-        log: LogStream,
+        log: LogOutput,
         loaded: Loaded,
         load: Source,
         client: LlamaClient,
@@ -80,12 +82,17 @@ class Parts:
             sleeps=self._sleeps,
             report=failures.report,
         )
-        log.model_of = self._models.model_of
-        log.on_request = self._models.take
-        log.on_router = self._router_said
+        self.server_log = ServerLog(
+            log,
+            border=Border(),
+            on_request=self._models.take,
+            on_router=self._router_said,
+            model_of=self._models.model_of,
+            prompts=config.logs.prompts,
+        )
         probe = Probe(health_client, self._llama, failures)
         observe = Lifecycle(self._log, changed=self._follower.hint, gone=self._models.gone, show=self._notifier.show)
-        self._launcher = Launcher(server, self._log, api_key)
+        self._launcher = Launcher(server, self.server_log, api_key)
         self._supervisor: Supervisor | AttachedServer
         if server.attach:
             self._supervisor = AttachedServer(
@@ -98,8 +105,8 @@ class Parts:
                 policy=policy_of(server),
                 backoff=backoff_of(server),
                 observe=observe,
-                last_lines=lambda: self._log.last_lines,
-                activity=Requests(self._models, log),
+                last_lines=lambda: self.server_log.last_lines,
+                activity=Requests(self._models, self.server_log),
             )
         self._reloader = Reloader(load, self._apply, self._log, config, loaded.origins, succeeded_at=time.time())
         sources = Sources(
@@ -107,6 +114,7 @@ class Parts:
             snapshot=lambda: self._supervisor.snapshot,
             models=self._models,
             log=self._log,
+            server_log=self.server_log,
             reloaded=lambda: (self._reloader.successful, self._reloader.succeeded_at),
             children=Children(),
         )
@@ -185,8 +193,8 @@ class Parts:
         health_client.patience.seconds = config.server.health.timeout
         self._log.set_level(config.logs.level)
         self._log.tail.resize(config.logs.tail_lines)
-        self._log.prompts = config.logs.prompts
-        to_stream(self._log, config.logs.level)
+        self.server_log.prompts = config.logs.prompts
+        to_output(self._log, config.logs.level)
         if isinstance(self._supervisor, AttachedServer):
             return
         self._supervisor.configure(policy_of(config.server), backoff_of(config.server))

@@ -9,7 +9,7 @@ from pathlib import Path
 from loguru import logger
 
 from exporter.config import KINDS, Config, ConfigErrors, Loaded
-from exporter.logs.stream import LogStream
+from exporter.logs.output import LogOutput
 
 WATCH_INTERVAL = 2.0
 AT_START_ONLY = frozenset(
@@ -59,7 +59,7 @@ class Reloader:
 
     load: Callable[[], Loaded]
     apply: Callable[[Config, bool], None]
-    log: LogStream
+    log: LogOutput
     current: Config
     origins: dict[str, str]
     successful: bool = True

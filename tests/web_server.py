@@ -12,9 +12,8 @@ from exporter.llama.client import LlamaClient, UpstreamError
 from exporter.llama.models import Models
 from exporter.llama.roster import Listed, ModelState, Roster
 from exporter.llama.server import LlamaServer
-from exporter.logs.output import json_lines
-from exporter.logs.record import Record
-from exporter.logs.stream import LogStream
+from exporter.logs.output import LogOutput
+from exporter.logs.record import Record, json_lines
 from exporter.logs.tail import Tail
 from exporter.metrics.history import History
 from exporter.metrics.scrape import Scraper
@@ -78,7 +77,7 @@ async def serving(tail: Tail | None = None, models: MemoryRouter | None = None, 
     port = free_port()
     source = Source(None, {}, {})
     config, origins = source()
-    log = LogStream(sys.stderr.fileno(), buffer=1 << 20, level="info", tail=10)
+    log = LogOutput(sys.stderr.fileno(), buffer=1 << 20, level="info", tail=10)
     async with LlamaClient("http://127.0.0.1:1", timeout=1) as client:
         llama = LlamaServer(client, mode="single", share_within=1, folder=Path())
         ledger, roster = Ledger(logged=True, window=10, buckets={}), Roster(lambda *_: None)

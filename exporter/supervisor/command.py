@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from exporter.config import Server
-from exporter.logs.stream import LogStream
+from exporter.logs.server_log import ServerLog
 from exporter.supervisor.process import CannotStartError, ChildProcess, Exit
 
 GET_A_BINARY = "install llama.cpp (https://github.com/ggml-org/llama.cpp/releases) or set server.binary to its path"
@@ -89,7 +89,7 @@ def check_model(server: Server, env: Mapping[str, str]) -> None:
 class LoggedChild(ChildProcess):
     """A child whose end is its end in the log as well: what it wrote last has been read when `wait` returns."""
 
-    log: LogStream
+    log: ServerLog
 
     async def wait(self) -> Exit:
         """Wait for the process, then for its pipes."""
@@ -101,7 +101,7 @@ class LoggedChild(ChildProcess):
 class Launcher:
     """Starts llama-server as `settings` say. `api_key` reaches it by its environment, which `ps` does not show."""
 
-    def __init__(self, settings: Server, log: LogStream, api_key: str | None) -> None:
+    def __init__(self, settings: Server, log: ServerLog, api_key: str | None) -> None:
         self.settings = settings
         self._log = log
         self._api_key = api_key

@@ -16,7 +16,7 @@ from exporter.metrics.collectors.sources import Sources
 from exporter.metrics.collectors.usage import RequestsCollector, UsageCollector
 
 COLLECTORS: dict[str, Callable[[Sources], Collector | None]] = {
-    "server": lambda sources: ServerCollector(sources.snapshot, sources.log.access.counts),
+    "server": lambda sources: ServerCollector(sources.snapshot, sources.server_log.http_requests),
     "models": lambda sources: ModelsCollector(sources.models),
     "usage": lambda sources: UsageCollector(sources.models),
     "requests": lambda sources: RequestsCollector(sources.models),
@@ -39,6 +39,6 @@ COLLECTORS: dict[str, Callable[[Sources], Collector | None]] = {
         if sources.config.metrics.collectors.gpu_amd
         else None
     ),
-    "exporter": lambda sources: ExporterCollector(sources.log, sources.reloaded),
+    "exporter": lambda sources: ExporterCollector(sources.log, sources.server_log, sources.reloaded),
 }
 """A builder for each; None where the configuration turns it off."""

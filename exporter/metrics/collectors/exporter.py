@@ -8,7 +8,8 @@ from collections.abc import Callable
 import psutil
 
 import exporter
-from exporter.logs.stream import LogStream
+from exporter.logs.output import LogOutput
+from exporter.logs.server_log import ServerLog
 from exporter.metrics.definitions import exporter as catalog
 from exporter.metrics.families import Family
 
@@ -36,8 +37,9 @@ class ExporterCollector:
         catalog.PROCESS_START,
     )
 
-    def __init__(self, log: LogStream, reloaded: Callable[[], tuple[bool, float]]) -> None:
+    def __init__(self, log: LogOutput, server_log: ServerLog, reloaded: Callable[[], tuple[bool, float]]) -> None:
         self._log = log
+        self._server_log = server_log
         self._reloaded = reloaded
         self._process = psutil.Process()
         self._started = self._process.create_time()
@@ -51,7 +53,7 @@ class ExporterCollector:
             catalog.LOG_LINES.family(self._log.counts),
             catalog.LOG_PROBLEMS.family(self._log.problems),
             catalog.LOG_DROPPED.one(self._log.dropped),
-            catalog.LOG_BYTES.one(self._log.read_bytes),
+            catalog.LOG_BYTES.one(self._server_log.read_bytes),
             catalog.RELOAD_SUCCESSFUL.one(successful),
             catalog.RELOAD_TIME.one(when),
             catalog.PROCESS_CPU.one(time.process_time()),

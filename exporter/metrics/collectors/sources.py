@@ -9,7 +9,8 @@ import psutil
 
 from exporter.config import Config
 from exporter.llama.models import Models
-from exporter.logs.stream import LogStream
+from exporter.logs.output import LogOutput
+from exporter.logs.server_log import ServerLog
 from exporter.supervisor.snapshot import Snapshot
 
 PAUSE = 5.0
@@ -57,7 +58,8 @@ class Sources:
     config: Config
     snapshot: Callable[[], Snapshot]
     models: Models
-    log: LogStream
+    log: LogOutput
+    server_log: ServerLog
     reloaded: Callable[[], tuple[bool, float]]
     children: Children
 
