@@ -8,12 +8,14 @@ import asyncio
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 from exporter.metrics.collectors.collector import NoData, Partial
 from exporter.metrics.collectors.gpu_nvidia import GpuNvidiaCollector
+from exporter.tasks import Border
 
 Key = tuple[str, ...]
 """Name of the metric, uuid, and the values of further labels."""
@@ -21,6 +23,7 @@ Key = tuple[str, ...]
 COMMAND = ("nvidia-smi", "-q", "-x")
 EVERY = 0.2
 """Seconds between samples of rates, each of one GPU."""
+DEADLINE = 60.0
 MIB = 1 << 20
 UNITS = {"%": 0.01, "MiB": MIB, "C": 1.0, "W": 1.0, "MHz": 1e6, "KB/s": 1000.0, "": 1.0}
 ELEMENTS: dict[Key, tuple[str, ...]] = {
@@ -134,7 +137,7 @@ def _number(text: str | None) -> float | None:
 async def look(collector: GpuNvidiaCollector) -> dict[Key, float]:
     """Our values now, of whole GPUs. Raise what the collector raises."""
     found = {}
-    for family in await collector.collect():
+    for family in await collector.collect(time.monotonic() + DEADLINE):
         for sample in family.samples:
             labels = dict(sample.labels)
             if ":" not in labels.pop("gpu", ""):
@@ -144,7 +147,7 @@ async def look(collector: GpuNvidiaCollector) -> dict[Key, float]:
 
 async def check() -> int:
     """Compare and print; the exit code."""
-    collector = GpuNvidiaCollector(dict, required=True, every=EVERY)
+    collector = GpuNvidiaCollector(dict, Border(), required=True, every=EVERY)
     try:
         gpus = sum(key[0] == "llama_gpu_info" for key in await look(collector))
         await asyncio.sleep((gpus + 2) * 2 * EVERY)

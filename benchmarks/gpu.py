@@ -19,6 +19,7 @@ import pynvml
 from exporter.metrics.collectors.gpu import GpuCollector
 from exporter.metrics.collectors.gpu_amd import GpuAmdCollector
 from exporter.metrics.collectors.gpu_nvidia import GpuNvidiaCollector
+from exporter.tasks import Border
 from tests.nvml.stub import Stub
 
 SOURCE = Path(__file__).parents[1] / "tests/nvml/nvml.c"
@@ -61,10 +62,10 @@ def write_amd(root: Path, pid: int) -> None:
 
 async def cost(collector: GpuCollector) -> float:
     """Seconds of CPU of one scrape, threads included."""
-    samples = sum(len(family.samples) for family in await collector.collect())
+    samples = sum(len(family.samples) for family in await collector.collect(NEVER + time.monotonic()))
     before = time.process_time()
     for _ in range(SCRAPES):
-        await collector.collect()
+        await collector.collect(NEVER + time.monotonic())
     seconds = (time.process_time() - before) / SCRAPES
     print(f"{collector.name:<12}{seconds * 1e3:7.2f} ms CPU per scrape, {samples} samples")
     return seconds
@@ -82,8 +83,8 @@ def measure_tick(name: str, tick: Callable[[], None]) -> None:
 async def measure(root: Path, server: int) -> int:
     """Measure and print; the exit code."""
     processes = {"model": server}
-    nvidia = GpuNvidiaCollector(lambda: processes, required=True, every=NEVER)
-    amd = GpuAmdCollector(lambda: processes, required=True, root=root, every=NEVER)
+    nvidia = GpuNvidiaCollector(lambda: processes, Border(), required=True, every=NEVER)
+    amd = GpuAmdCollector(lambda: processes, Border(), required=True, root=root, every=NEVER)
     worst = max([await cost(collector) for collector in (nvidia, amd)])
     for collector in (nvidia, amd):
         measure_tick(collector.name, lambda gpus=collector.gpus: gpus.tick(processes))  # type: ignore[misc]

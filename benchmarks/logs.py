@@ -13,7 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from exporter.logs.stream import LogStream
+from exporter.logs.output import LogOutput
+from exporter.logs.server_log import ServerLog
+from exporter.tasks import Border
 
 FIXTURE = Path(__file__).parent.parent / "tests" / "fixtures" / "llama-server" / "new" / "mixed.stderr.log"
 LINES = 2_000_000
@@ -63,32 +65,45 @@ def report(name: str, lines: int, seconds: float, cpu: float, memory: str = "") 
     print(f"{name:<28}{lines / seconds:>12,.0f} lines/s {cpu / lines * 1e6:8.2f} us CPU/line  {memory}")
 
 
+def server_log(output: LogOutput) -> ServerLog:
+    """Events go nowhere."""
+    return ServerLog(
+        output,
+        border=Border(),
+        on_request=lambda _: None,
+        on_router=lambda _: None,
+        model_of=lambda _: None,
+        prompts=False,
+    )
+
+
 async def exporter(file: Path, lines: int) -> None:
     """All of it in this process: a child writes the lines to its stderr, a reader takes stdout."""
     out, err, counted = os.pipe(), os.pipe(), os.pipe()
     reader = await asyncio.create_subprocess_exec("wc", "-l", stdin=counted[0], stdout=asyncio.subprocess.PIPE)
     os.close(counted[0])
-    log = LogStream(counted[1], buffer=64 << 20, level="info", tail=10_000)
+    output = LogOutput(counted[1], buffer=64 << 20, level="info", tail=10_000)
+    log = server_log(output)
     begun, cpu = time.perf_counter(), time.process_time()
     child = await asyncio.create_subprocess_exec("cat", str(file), stdout=err[1])
     os.close(out[1])
     os.close(err[1])
     log.follow(out[0], err[0])
-    for pump in log._pumps:  # noqa: SLF001 -- drained() waits for two seconds only
-        await pump.wait()
-    log.close(60)
+    for pipe in log._readers:  # noqa: SLF001 -- drained() waits for two seconds only
+        await pipe.wait()
+    output.close(60)
     seconds, cpu = time.perf_counter() - begun, time.process_time() - cpu
     await child.wait()
     os.close(counted[1])
     written = int((await reader.communicate())[0])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    report("exporter", lines, seconds, cpu, f"peak {peak:.0f} MiB, {written:,} lines out, {log.dropped} dropped")
+    report("exporter", lines, seconds, cpu, f"peak {peak:.0f} MiB, {written:,} lines out, {output.dropped} dropped")
 
 
 async def idle(lines_per_second: int, seconds: int) -> None:
     """A server that writes a hundred lines a second."""
     sink = os.open(os.devnull, os.O_WRONLY)
-    log = LogStream(sink, buffer=64 << 20, level="info", tail=10_000)
+    log = server_log(LogOutput(sink, buffer=64 << 20, level="info", tail=10_000))
     out, err = os.pipe(), os.pipe()
     log.follow(out[0], err[0])
     command = [sys.executable, "-c", WRITER, str(FIXTURE), str(lines_per_second), str(lines_per_second * seconds)]
@@ -96,8 +111,8 @@ async def idle(lines_per_second: int, seconds: int) -> None:
     child = await asyncio.create_subprocess_exec(*command, stdout=err[1])
     os.close(out[1])
     os.close(err[1])
-    for pump in log._pumps:  # noqa: SLF001 -- drained() waits for two seconds only
-        await pump.wait()
+    for pipe in log._readers:  # noqa: SLF001 -- drained() waits for two seconds only
+        await pipe.wait()
     used = (time.process_time() - cpu) / (time.perf_counter() - begun)
     await child.wait()
     print(f"{f'exporter at {lines_per_second} lines/s':<28}{used * 100:>12.2f} % of a core")

@@ -1,196 +1,157 @@
-"""The parts of a running exporter: built from the configuration, wired, started and stopped in order."""
+"""The parts of a running exporter, built from the configuration in the order in which data flows through them."""
 
-import asyncio
-import os
-import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from loguru import logger
-
-from exporter.background import first_to_end
-from exporter.config import Config, ConfigSource, Live, Loaded
-from exporter.lifecycle import Lifecycle, ModelEvents, Requests
+from exporter.announce import ModelEvents, ServerEvents
+from exporter.config import ConfigSource, Live, Loaded
 from exporter.llama.client import LlamaClient
-from exporter.llama.control import RouterControl
-from exporter.llama.follower import Follower
-from exporter.llama.models import Models, may_sleep
-from exporter.llama.probe import Probe
-from exporter.llama.roster import Roster
-from exporter.llama.server import LlamaServer
-from exporter.logs.own import FailureLog, to_stream
-from exporter.logs.server_events import Ended, Spawned
-from exporter.logs.stream import LogStream
+from exporter.llama.facts import Target
+from exporter.llama.models import ModelList
+from exporter.llama.poller import Poller
+from exporter.llama.process import Common
+from exporter.logs.output import LogOutput
+from exporter.logs.own import FailureLog, to_output
+from exporter.logs.server_log import ServerLog
 from exporter.metrics.collectors import COLLECTORS
-from exporter.metrics.collectors.sources import Children, Sources
+from exporter.metrics.collectors.collector import Sources
+from exporter.metrics.collectors.gpu import GpuCollector
 from exporter.metrics.history import History
 from exporter.metrics.scrape import Scraper
-from exporter.reload import Reloader, watch
+from exporter.reload import Reloader
 from exporter.supervisor.attached import AttachedServer
-from exporter.supervisor.command import Launcher, base_url
-from exporter.supervisor.reaper import reap_orphans
-from exporter.supervisor.settings import backoff_of, policy_of
-from exporter.supervisor.states import State
+from exporter.supervisor.command import Launcher, server_url
+from exporter.supervisor.pids import ProcessTable
+from exporter.supervisor.policy import Backoff, Policy
+from exporter.supervisor.progress import RequestProgress
+from exporter.supervisor.states import Observer, Snapshot, State
 from exporter.supervisor.supervisor import Supervisor
-from exporter.supervisor.systemd import Notifier, stay_alive
-from exporter.usage.store import Ledger
+from exporter.supervisor.systemd import Notifier
+from exporter.tasks import Border
+from exporter.usage.store import UsageStore
 from exporter.web.api.status import StatusHandler
 from exporter.web.metrics import MetricsHandler
 from exporter.web.routes import Services
 from exporter.web.server import WebServer
 
 
+@dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of a running exporter, wired."""
+    """What `app.py` starts, serves and stops."""
 
-    def __init__(
-        self,
-        log: LogStream,
-        loaded: Loaded,
-        load: ConfigSource,
-        client: LlamaClient,
-        health_client: LlamaClient,
-        api_key: str | None,
-        watched: Path | None,
-    ) -> None:
-        config = loaded.config
-        attach, server = config.start.server.attach, config.live.server
-        failures = FailureLog(expected=lambda: self._supervisor.snapshot.state is State.STOPPING)
-        self._log = log
-        self._watched = watched
-        self._notifier = Notifier()
-        self._config = config
-        self._clients = (client, health_client)
-        self._llama = LlamaServer(
-            client,
-            mode="attached" if attach else "single",
-            share_within=config.live.metrics.share_within,
-            folder=Path(server.cwd or "."),
+    border: Border
+    notifier: Notifier
+    clients: tuple[LlamaClient, LlamaClient]
+    poller: Poller
+    server: Supervisor | AttachedServer
+    reloader: Reloader
+    history: History
+    web: WebServer
+
+
+def build(output: LogOutput, loaded: Loaded, load: ConfigSource, api_key: str | None) -> Parts:
+    """Build everything; nothing runs yet. Raise `ConfigErrors` when a file that the configuration names is bad."""
+    start, live = loaded.config.start, loaded.config.live
+    attach, timeout = start.server.attach, live.metrics.scrape_timeout
+    url = attach or server_url(live.server)
+    border, notifier = Border(), Notifier()
+
+    def snapshot() -> Snapshot:
+        return server.snapshot
+
+    failures = FailureLog(expected=lambda: snapshot().state is State.STOPPING)
+    usage = UsageStore(logged=attach is None, window=live.metrics.rate_window, buckets=start.metrics.buckets)
+    model_events = ModelEvents(output)
+
+    def asked(path: str) -> None:
+        server_log.asked(path)
+
+    client = LlamaClient(url, timeout=timeout, api_key=api_key, on_request=asked)
+    health_client = LlamaClient(url, timeout=live.server.health.timeout, on_request=asked)
+    common = Common(usage, lambda: reloader.current.live.metrics.share_within, failures.report, border)
+    poller = Poller(client, health_client, ModelList(model_events), common, ready_at=lambda: snapshot().ready)
+    processes = poller.processes
+    server_log = ServerLog(
+        output,
+        border=border,
+        on_request=lambda event: usage.take(processes.model_of(event.child), event),
+        on_router=poller.router_said,
+        model_of=processes.model_of,
+        prompts=live.logs.prompts,
+    )
+    table = ProcessTable(lambda: snapshot().pid, processes)
+    announce = ServerEvents(output, changed=poller.hint, ended=poller.ended, show=notifier.show)
+    observe: Observer = border.callback("announcements", announce)
+    server: Supervisor | AttachedServer
+    if attach:
+        poller.begin(Target(attach, Path(), sleeps=True, started=None))  # of one that is not ours, anything may be
+        server = AttachedServer(
+            probe=poller.health,
+            interval=live.server.health.interval,
+            url=attach,
+            observe=observe,
+            refusal=lambda: processes.refusal,
         )
-        ledger = Ledger(
-            logged=attach is None, window=config.live.metrics.rate_window, buckets=config.start.metrics.buckets
+    else:
+        server = Supervisor(
+            launcher=Launcher(live.server, server_log, api_key, poller.begin),
+            probe=poller.health,
+            progress=RequestProgress(
+                processes,
+                usage,
+                heard_at=lambda: server_log.heard_at,
+                pids=table.by_model,
+                gpu_busy_at=lambda pids: max(
+                    (at for gpu in gpus if (at := gpu.busy_at(pids)) is not None), default=float("-inf")
+                ),
+                stalled_model=model_events.stalled,
+            ),
+            policy=Policy.of(live.server),
+            backoff=Backoff.of(live.server),
+            observe=observe,
+            last_lines=lambda: server_log.last_lines,
         )
-        roster = Roster(ModelEvents(log))
-        self._models = Models(client, self._llama, ledger, roster, supervised=attach is None, report=failures.report)
-        self._follower = Follower(
-            self._models,
-            client,
-            ready=self._ready,
-            times=lambda: (self._supervisor.snapshot.started, self._supervisor.snapshot.ready),
-            sleeps=self._sleeps,
-            report=failures.report,
-        )
-        log.model_of = self._models.model_of
-        log.on_request = self._models.take
-        log.on_router = self._router_said
-        probe = Probe(health_client, self._llama, failures)
-        observe = Lifecycle(self._log, changed=self._follower.hint, gone=self._models.gone, show=self._notifier.show)
-        self._launcher = Launcher(server, self._log, api_key)
-        self._supervisor: Supervisor | AttachedServer
-        if attach:
-            self._supervisor = AttachedServer(probe=probe, interval=server.health.interval, url=attach, observe=observe)
-        else:
-            self._supervisor = Supervisor(
-                spawn=self._launcher.spawn,
-                probe=probe,
-                policy=policy_of(server),
-                backoff=backoff_of(server),
-                observe=observe,
-                last_lines=lambda: self._log.last_lines,
-                activity=Requests(self._models, log),
-            )
-        self._reloader = Reloader(load, self._apply, self._log, config, loaded.origins, succeeded_at=time.time())
-        sources = Sources(
-            config=config,
-            snapshot=lambda: self._supervisor.snapshot,
-            models=self._models,
-            log=self._log,
-            reloaded=lambda: (self._reloader.successful, self._reloader.succeeded_at),
-            children=Children(),
-        )
-        collectors = [collector for build in COLLECTORS.values() if (collector := build(sources)) is not None]
-        scraper = Scraper(collectors, failures)
-        self._metrics = MetricsHandler(scraper, config.live.metrics.scrape_timeout)
-        self._history = History(scraper, config.live.metrics.scrape_timeout)
-        status = StatusHandler(lambda: self._supervisor.snapshot, self._models, lambda: client.base_url)
-        services = Services(
-            metrics=self._metrics,
-            status=status,
-            reloader=self._reloader,
-            source=load,
-            models=lambda: RouterControl(client, self._follower.hint) if self._is_router() else None,
-            tail=log.tail,
-            history=self._history,
-            server=None if isinstance(self._supervisor, AttachedServer) else self._supervisor,
-        )
-        self._web = WebServer(services, config.start.web)
 
-    async def run(self) -> int:
-        """Start, serve, stop."""
-        try:
-            await self._web.start()
-        except OSError as error:
-            logger.error("web.listen_address: cannot listen on {}: {}", self._config.start.web.listen_address, error)
-            return 1
-        if self._config.start.server.autostart:
-            self._supervisor.start()
-        owner = asyncio.create_task(self._supervisor.run())
-        background = [
-            asyncio.create_task(work)
-            for work in (self._follower.run(), self._history.run(), stay_alive(self._notifier))
-        ]
-        if self._watched is not None:
-            background.append(asyncio.create_task(watch(self._watched, self._reloader.reload)))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._supervisor.close)
-        loop.add_signal_handler(signal.SIGHUP, self._reloader.reload)
-        if os.getpid() == 1:
-            loop.add_signal_handler(signal.SIGCHLD, reap_orphans, lambda: self._supervisor.snapshot.pid)
-        self._notifier.send("READY=1")
-        try:
-            await first_to_end(owner, *background)
-        finally:
-            self._notifier.send("STOPPING=1")
-            for task in background:
-                task.cancel()
-            await self._web.stop()
-        return 0
-
-    def _ready(self) -> bool:
-        return self._supervisor.snapshot.state is State.READY
-
-    def _is_router(self) -> bool:
-        facts = self._llama.facts
-        return self._ready() and facts is not None and facts.mode == "router"
-
-    def _sleeps(self) -> bool:
-        """May the server fall asleep? Of one that something else started nobody knows, so it is asked."""
-        server = self._launcher.settings
-        return self._config.start.server.attach is not None or may_sleep(server.args, {**os.environ, **server.env})
-
-    def _router_said(self, event: Spawned | Ended) -> None:
-        if isinstance(event, Spawned):
-            self._models.spawned(event.model, event.port)
-        self._follower.hint()
-
-    def _apply(self, live: Live, restart: bool) -> None:  # noqa: FBT001 -- the Reloader's two results
+    def apply(live: Live, replace: bool) -> None:  # noqa: FBT001 -- the Reloader's two results
         """Take over what a reload may change. Nothing here can fail: it is all or nothing."""
-        self._llama.share_within = live.metrics.share_within
-        self._models.ledger.set_window(live.metrics.rate_window)
-        client, health_client = self._clients
-        self._metrics.timeout = self._history.timeout = client.patience.seconds = live.metrics.scrape_timeout
+        usage.set_window(live.metrics.rate_window)
+        metrics.timeout = history.timeout = client.patience.seconds = live.metrics.scrape_timeout
         health_client.patience.seconds = live.server.health.timeout
-        self._log.set_level(live.logs.level)
-        self._log.tail.resize(live.logs.tail_lines)
-        self._log.prompts = live.logs.prompts
-        to_stream(self._log, live.logs.level)
-        if isinstance(self._supervisor, AttachedServer):
-            return
-        self._supervisor.configure(policy_of(live.server), backoff_of(live.server))
-        self._launcher.settings = live.server
-        for client in self._clients:
-            client.base_url = base_url(Config(self._config.start, live))
-        snapshot = self._supervisor.snapshot
-        if snapshot.desired and (restart or snapshot.state is State.FAILED):
-            self._supervisor.restart("config")
+        output.set_level(live.logs.level)
+        output.tail.resize(live.logs.tail_lines)
+        server_log.prompts = live.logs.prompts
+        to_output(output, live.logs.level)
+        if isinstance(server, AttachedServer):
+            server.interval = live.server.health.interval
+        else:
+            server.reload(live.server, replace=replace)
+
+    reloader = Reloader(load, apply, output, loaded.config, loaded.origins, succeeded_at=time.time())
+    sources = Sources(
+        settings=start,
+        snapshot=snapshot,
+        processes=processes,
+        usage=usage,
+        output=output,
+        server_log=server_log,
+        reloaded=lambda: (reloader.successful, reloader.succeeded_at),
+        pids=table.by_model,
+        border=border,
+    )
+    collectors = [collector for build in COLLECTORS.values() if (collector := build(sources)) is not None]
+    gpus = [collector for collector in collectors if isinstance(collector, GpuCollector)]
+    scraper = Scraper(collectors, failures)
+    metrics, history = MetricsHandler(scraper, timeout), History(scraper, timeout, border)
+    services = Services(
+        metrics=metrics,
+        status=StatusHandler(snapshot, processes, usage, lambda: client.base_url),
+        reloader=reloader,
+        source=load,
+        models=lambda: poller if processes.facts is not None and processes.facts.is_router else None,
+        tail=output.tail,
+        history=history,
+        server=None if isinstance(server, AttachedServer) else server,
+    )
+    web = WebServer(services, start.web, border)
+    return Parts(border, notifier, (client, health_client), poller, server, reloader, history, web)

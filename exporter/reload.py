@@ -10,7 +10,7 @@ from pathlib import Path
 from loguru import logger
 
 from exporter.config import START_KEYS, Config, ConfigErrors, Live, Loaded, differences
-from exporter.logs.stream import LogStream
+from exporter.logs.output import LogOutput
 
 WATCH_INTERVAL = 2.0
 PROCESS_KEYS = tuple(f"server.{name}" for name in ("binary", "command", "args", "env", "cwd", "host", "port"))
@@ -33,7 +33,7 @@ class Reloader:
 
     load: Callable[[], Loaded]
     apply: Callable[[Live, bool], None]
-    log: LogStream
+    log: LogOutput
     current: Config
     origins: dict[str, str]
     successful: bool = True

@@ -39,6 +39,13 @@ class Border:
             self._last[name] = text
             logger.opt(exception=error).error("{} failed and goes on (a bug of the exporter)", name)
 
+    async def once(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work` to its end or its failure."""
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 -- the border of a task
+            self.failed(name, error)
+
     async def keep_running(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Run `work` until it returns or is cancelled; run it again after it raised."""
         while True:

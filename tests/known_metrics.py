@@ -1,15 +1,12 @@
 """Every metric that a query may name: what the catalog declares, llama-server's own, what the rules record."""
 
-import importlib
-import pkgutil
 import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-import exporter.metrics.definitions
-from exporter.metrics.families import Metric
+from exporter.metrics.definitions import ALL
 from tests.promql import TARGET, Known, labels_of
 from tests.support import FIXTURES
 
@@ -17,17 +14,10 @@ ROOT = Path(__file__).parents[1]
 RULES = sorted((ROOT / "prometheus" / "rules").glob("*.yml"))
 
 
-def declared() -> list[Metric]:
-    """Every metric of the catalog."""
-    modules = pkgutil.iter_modules(exporter.metrics.definitions.__path__, "exporter.metrics.definitions.")
-    found = (vars(importlib.import_module(module.name)).values() for module in modules)
-    return [value for values in found for value in values if isinstance(value, Metric)]
-
-
 def own() -> dict[str, frozenset[str]]:
     """Labels of our own metrics by the name of a series: a histogram is three."""
     known: dict[str, frozenset[str]] = {}
-    for metric in declared():
+    for metric in ALL:
         labels = frozenset(metric.labels) | TARGET
         if metric.kind == "histogram":
             known |= {metric.name + suffix: labels for suffix in ("_sum", "_count")}

@@ -3,7 +3,9 @@
 from hypothesis import strategies as st
 
 NAMES = st.sampled_from(
-    ["a", "a_total", "c:d", "h", "h_bucket", "h_sum", "h_count", "s", "s_sum", "s_count", "i_info", "x_created"]
+    ["a", "a_total", "a_created", "c:d", "h", "h_bucket", "h_sum", "h_count", "s", "s_sum", "s_count", "i", "i_info"]
+) | st.sampled_from(
+    ["_total", "_info", "llama_server_up", "llama_prompt_tokens", "llama_prompt_tokens_total", "llama_server_info"]
 )
 LABELS = st.sampled_from(["l", "le", "quantile", "model", "__name__", "a:b", "é"])
 WORDS = ["1e5", "1E3", "-0", "1e999", "-nan(ind)", "NaN", "nan", "+Inf", "-Inf", "inf", "Infinity", "0x10", "1_0", ""]

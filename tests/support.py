@@ -33,6 +33,11 @@ async def eventually(check: Callable[[], Any], within: float = 20.0) -> Any:
         await asyncio.sleep(0.02)
 
 
+def soon(seconds: float = 20.0) -> float:
+    """A deadline for collectors."""
+    return time.monotonic() + seconds
+
+
 def alive(pid: int) -> bool:
     """Does the process run (a zombie does not)?"""
     try:

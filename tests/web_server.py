@@ -4,23 +4,23 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from exporter.config import ConfigSource, Web
-from exporter.llama.client import LlamaClient, UpstreamError
-from exporter.llama.models import Models
-from exporter.llama.roster import Listed, ModelState, Roster
-from exporter.llama.server import LlamaServer
-from exporter.logs.output import json_lines
-from exporter.logs.record import Record
-from exporter.logs.stream import LogStream
+from exporter.llama.api import ModelState, UpstreamError
+from exporter.llama.client import LlamaClient
+from exporter.llama.models import Listed, ModelList
+from exporter.llama.process import Common
+from exporter.llama.processes import Processes
+from exporter.logs.output import LogOutput
+from exporter.logs.record import Record, json_lines
 from exporter.logs.tail import Tail
 from exporter.metrics.history import History
 from exporter.metrics.scrape import Scraper
 from exporter.reload import Reloader
-from exporter.supervisor.snapshot import Snapshot
-from exporter.usage.store import Ledger
+from exporter.supervisor.states import Snapshot
+from exporter.tasks import Border
+from exporter.usage.store import UsageStore
 from exporter.web.api.status import StatusHandler
 from exporter.web.metrics import MetricsHandler
 from exporter.web.routes import Services
@@ -45,19 +45,19 @@ class MemoryRouter:
 
     def __init__(self) -> None:
         self.states = {"a": ModelState.UNLOADED, "b/c:Q4": ModelState.LOADED, "broken": ModelState.FAILED}
-        self.roster = Roster(lambda *_: None)
+        self.list = ModelList(lambda *_: None)
 
     def show(self) -> None:
-        self.roster.listed([Listed(name, state) for name, state in self.states.items()], 0)
+        self.list.listed([Listed(name, state) for name, state in self.states.items()], 0)
 
-    async def load(self, name: str) -> None:
-        if name == "broken":
+    async def load(self, model: str) -> None:
+        if model == "broken":
             raise UpstreamError("POST /models/load answered 400")
-        self.states[name] = ModelState.LOADING
+        self.states[model] = ModelState.LOADING
         self.show()
 
-    async def unload(self, name: str) -> None:
-        self.states[name] = ModelState.UNLOADED
+    async def unload(self, model: str) -> None:
+        self.states[model] = ModelState.UNLOADED
         self.show()
 
 
@@ -78,18 +78,17 @@ async def serving(tail: Tail | None = None, models: MemoryRouter | None = None, 
     port = free_port()
     source = ConfigSource(None, {}, {})
     config, origins = source()
-    log = LogStream(sys.stderr.fileno(), buffer=1 << 20, level="info", tail=10)
+    log = LogOutput(sys.stderr.fileno(), buffer=1 << 20, level="info", tail=10)
     async with LlamaClient("http://127.0.0.1:1", timeout=1) as client:
-        llama = LlamaServer(client, mode="single", share_within=1, folder=Path())
-        ledger, roster = Ledger(logged=True, window=10, buckets={}), Roster(lambda *_: None)
-        known = Models(client, llama, ledger, roster, supervised=True, report=lambda *_: None)
+        store, known = UsageStore(logged=True, window=10, buckets={}), ModelList(lambda *_: None)
+        processes = Processes(client, known, Common(store, lambda: 1.0, lambda *_: None, Border()))
         if models is not None:
-            models.roster = roster
+            models.list = known
             models.show()
-        status = StatusHandler(lambda: served.snapshot, known, lambda: "http://127.0.0.1:1")
+        status = StatusHandler(lambda: served.snapshot, processes, store, lambda: "http://127.0.0.1:1")
         services = Services(
             metrics=MetricsHandler(Scraper([]), 1),
-            history=History(Scraper([]), 1),
+            history=History(Scraper([]), 1, Border()),
             status=status,
             reloader=Reloader(source, lambda *_: None, log, config, origins),
             source=source,
@@ -97,7 +96,7 @@ async def serving(tail: Tail | None = None, models: MemoryRouter | None = None, 
             models=lambda: models,
             tail=tail or Tail(10),
         )
-        server = WebServer(services, Web(listen_address=f"127.0.0.1:{port}", **web))
+        server = WebServer(services, Web(listen_address=f"127.0.0.1:{port}", **web), Border())
         await server.start()
         served.url = f"http://127.0.0.1:{port}"
         served.stop = server.stop

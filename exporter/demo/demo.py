@@ -13,7 +13,8 @@ from exporter.config import ConfigSource
 from exporter.demo import embedded
 from exporter.demo.model import write_tiny_model
 from exporter.demo.traffic import play
-from exporter.supervisor.command import PortInUseError, base_url, check_port_free
+from exporter.supervisor.command import server_url
+from exporter.supervisor.pids import PortInUseError, check_port_free
 
 PAUSE = 5.0
 """Seconds between two rounds of traffic: enough to see idle and busy."""
@@ -32,7 +33,7 @@ def run_demo(flags: Mapping[str, object]) -> int:
 
         settings = ConfigSource(None, os.environ, {**demo, **flags})
         config = settings().config
-        server = base_url(config)
+        server = server_url(config.live.server)
         exporter = f"http://{config.start.web.listen_address}"
         say(f"llama-server  {server}  (the real one, inside Python, with a tiny random model: it talks gibberish)")
         say(f"the page      {exporter}/")

@@ -1,1 +1,1 @@
-"""GPUs: what drivers tell of them, read without changing anything."""
+"""GPUs: what their drivers report, read without changing anything."""

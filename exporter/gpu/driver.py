@@ -1,4 +1,4 @@
-"""NVIDIA's driver as long as the exporter runs: opened when it is first needed, and anew when something was lost."""
+"""NVIDIA's driver while the exporter runs: opened when first needed, and reopened after something was lost."""
 
 import time
 
@@ -22,10 +22,10 @@ class NoGpuError(Exception):
 
 
 class Driver:
-    """Keeps NVML open and knows which GPUs there have been.
+    """Keeps NVML open and remembers the GPUs it has seen.
 
-    What is lost can only come back when NVML is opened anew, which is done `reopen_after` seconds after the last time:
-    opening takes long on some machines.
+    A lost GPU comes back only when NVML is reopened, at most every `reopen_after` seconds: on some machines that takes
+    long.
     """
 
     def __init__(self, reopen_after: float) -> None:
@@ -54,7 +54,7 @@ class Driver:
             raise self._error
 
     def close(self) -> None:
-        """Give the driver back: it cannot be unloaded, nor a GPU reset, while NVML is open."""
+        """Close NVML: while it is open, the driver cannot be unloaded, nor a GPU reset."""
         if not self._open:
             return
         self.xids.stop()
@@ -66,11 +66,11 @@ class Driver:
                 raise
 
     def lose_one(self) -> None:
-        """Note that a GPU does not answer: it may after the next opening."""
+        """Remember that a GPU does not answer: it may after the next opening."""
         self._lost_one = True
 
     def lose(self, error: DriverLostError) -> DriverLostError:
-        """Close after the driver went away; the error to tell until it is back."""
+        """Close after the driver went away; return the error to report until it is back."""
         self.close()
         self._error = DriverLostError(f"the NVIDIA driver went away: {error}")
         return self._error
@@ -79,7 +79,7 @@ class Driver:
         try:
             pynvml.nvmlInit()
         except pynvml.NVMLError as error:
-            text = f"NVML cannot be opened: {error}; {ADVICE.get(error.value, 'nvidia-smi tells more')}"
+            text = f"NVML cannot be opened: {error}; {ADVICE.get(error.value, 'run nvidia-smi for more')}"
             if error.value in NOT_INSTALLED and not self._known:
                 return NoGpuError(text)
             return DriverLostError(text)

@@ -1,4 +1,4 @@
-"""Cards of the kernel's DRM, and the files of sysfs that tell of them."""
+"""Cards of the kernel's DRM, and their files in sysfs."""
 
 import errno
 import os
@@ -30,7 +30,7 @@ class Folder:
         self.failures: list[str] = []
 
     def text(self, name: str) -> str | None:
-        """The text of a file without blanks around it; None where there is none."""
+        """Return the text of a file without blanks around it; None where there is none."""
         try:
             file = os.open(f"{self.path}/{name}", os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -43,7 +43,7 @@ class Folder:
             return None
 
     def number(self, *names: str, over: float = 1) -> float | None:
-        """The number in the first of the files that has one, divided by `over`."""
+        """Return the number in the first of the files that has one, divided by `over`."""
         for name in names:
             text = self.text(name)
             if text is not None:
@@ -75,7 +75,7 @@ class Card:
 
 
 def find_cards(root: Path) -> list[Card]:
-    """All GPUs in the order of their slots, but those of NVIDIA's own driver, which NVML tells more of.
+    """Return all GPUs in the order of their slots, without those of NVIDIA's own driver, of which NVML reports more.
 
     What has no render node cannot compute: the graphics of a server's management controller is no GPU.
     """
@@ -110,7 +110,7 @@ def find_cards(root: Path) -> list[Card]:
 
 
 def _version(root: Path, driver: str) -> str:
-    """The module's own version where it is not a part of the kernel, else the kernel's."""
+    """Return the module's own version where it is not a part of the kernel, else the kernel's."""
     own = Folder(f"{root}/sys/module/{driver}").text("version")
     return own or Folder(f"{root}/proc/sys/kernel").text("osrelease") or ""
 

@@ -1,4 +1,4 @@
-"""NVML, NVIDIA's management library, through NVIDIA's own binding: each call gives a value in base units or None.
+"""NVML, NVIDIA's management library, through NVIDIA's own binding: each call returns a value in base units or None.
 
 Functions, units and what they return where: https://docs.nvidia.com/deploy/nvml-api/ and its nvml.h.
 """
@@ -32,7 +32,7 @@ class Memory(NamedTuple):
 
 
 class Fields(NamedTuple):
-    """What only nvmlDeviceGetFieldValues tells: degrees Celsius, bytes received and sent over all NVLinks."""
+    """What only nvmlDeviceGetFieldValues reports: degrees Celsius, bytes received and sent over all NVLinks."""
 
     memory_temperature: float | None
     nvlink_received: float | None
@@ -76,44 +76,44 @@ class Device:
         return None
 
     def utilization(self) -> tuple[float, float] | None:
-        """Shares of time, 0 to 1, in which kernels ran and in which memory was read or written."""
+        """Return the shares of time, 0 to 1, in which kernels ran and in which memory was read or written."""
         rates = self._ask("nvmlDeviceGetUtilizationRates")
         return None if rates is None else (rates.gpu / 100, rates.memory / 100)
 
     def memory(self) -> Memory | None:
-        """Version 2 tells what the driver reserves apart; older drivers count it as used."""
+        """Version 2 reports what the driver reserves separately; older drivers count it as used."""
         found = self._ask("nvmlDeviceGetMemoryInfo", pynvml.nvmlMemory_v2)
         if found is None:
             found = self._ask("nvmlDeviceGetMemoryInfo")
         return None if found is None else Memory(found.total, found.used, found.free)
 
     def temperature(self) -> float | None:
-        """Of the GPU itself."""
+        """Return degrees Celsius of the GPU itself."""
         sensor = pynvml.NVML_TEMPERATURE_GPU
         return _scaled(self._ask("nvmlDeviceGetTemperature", sensor, otherwise="nvmlDeviceGetTemperatureV"))
 
     def power(self) -> float | None:
-        """Watts."""
+        """Return watts."""
         return _scaled(self._ask("nvmlDeviceGetPowerUsage"), over=1000)
 
     def power_limit(self) -> float | None:
-        """Watts: the lowest of all limits that are in force."""
+        """Return watts: the lowest of all limits in force."""
         return _scaled(self._ask("nvmlDeviceGetEnforcedPowerLimit"), over=1000)
 
     def energy(self) -> float | None:
-        """Joules since the driver was loaded. From Volta on."""
+        """Return joules since the driver was loaded. From Volta on."""
         return _scaled(self._ask("nvmlDeviceGetTotalEnergyConsumption"), over=1000)
 
     def clock(self, kind: int) -> float | None:
-        """Hertz."""
+        """Return hertz."""
         return _scaled(self._ask("nvmlDeviceGetClockInfo", kind), times=1e6)
 
     def fan_speed(self) -> float | None:
-        """Share of the maximum."""
+        """Return the share of the maximum."""
         return _scaled(self._ask("nvmlDeviceGetFanSpeed"), over=100)
 
     def throttle_reasons(self) -> int | None:
-        """The bits of those that hold the clocks down now."""
+        """Return the bits of those that limit the clocks now."""
         bits: int | None = self._ask(
             "nvmlDeviceGetCurrentClocksEventReasons", otherwise="nvmlDeviceGetCurrentClocksThrottleReasons"
         )
@@ -121,19 +121,19 @@ class Device:
 
     @cached_property
     def known_throttle_reasons(self) -> int | None:
-        """The bits of those that the GPU can tell."""
+        """Return the bits of those that the GPU can report."""
         bits: int | None = self._ask(
             "nvmlDeviceGetSupportedClocksEventReasons", otherwise="nvmlDeviceGetSupportedClocksThrottleReasons"
         )
         return bits
 
     def ecc_errors(self, kind: int) -> int | None:
-        """Since the driver was loaded."""
+        """Return the count since the driver was loaded."""
         count: int | None = self._ask("nvmlDeviceGetTotalEccErrors", kind, pynvml.NVML_VOLATILE_ECC)
         return count
 
     def fields(self) -> Fields:
-        """Several values in one call."""
+        """Return several values from one call."""
         found = self._ask("nvmlDeviceGetFieldValues", FIELDS)
         values = [_value(field) for field in found] if found is not None else [None] * len(FIELDS)
         temperature, links, received, transmitted = values
@@ -143,7 +143,7 @@ class Device:
         return Fields(temperature or None, _scaled(received, 1024), _scaled(transmitted, 1024))
 
     def processes(self) -> dict[int, int | None] | None:
-        """Bytes that each process holds, by PID; None for a process of which the driver does not tell them."""
+        """Return the bytes that each process holds, by PID; None for a process where the driver reports none."""
         found: dict[int, int | None] = {}
         answered = False
         for kind in ("Compute", "Graphics"):
@@ -155,11 +155,11 @@ class Device:
         return found if answered else None
 
     def process_use(self, since: int) -> list[Use] | None:
-        """Samples younger than `since`; none when nobody used the GPU, None when the driver does not tell."""
+        """Return samples younger than `since`; an empty list when none used the GPU, None without samples at all."""
         try:
             samples = pynvml.nvmlDeviceGetProcessUtilization(self.handle, since)
         except pynvml.NVMLError as error:
-            # pynvml takes a driver that has no samples at all, and says so without an error, for a failure.
+            # pynvml raises NVML_SUCCESS for a driver that reports, without an error, that it has no samples at all.
             return [] if error.value in {pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_SUCCESS} else None
         return [
             Use(sample.pid, sample.timeStamp, sample.smUtil)
@@ -168,14 +168,12 @@ class Device:
         ]
 
     def pcie(self, counter: int) -> float | None:
-        """Bytes a second. Blocks for 20 ms, over which it counts.
-
-        The byte counters among the fields would be better, but wrap, and nvml.h does not say at which width.
-        """
+        """Return bytes a second, counted over 20 ms, for which it blocks."""
+        # The byte counters among the fields would be better, but wrap, and nvml.h does not say at which width.
         return _scaled(self._ask("nvmlDeviceGetPcieThroughput", counter), times=1000)
 
     def slices(self) -> list["Device"]:
-        """MIG slices; none where the card is whole."""
+        """Return MIG slices; none where the card is whole."""
         mode = self._ask("nvmlDeviceGetMigMode")
         if not mode or not mode[0]:
             return []

@@ -1,14 +1,14 @@
-"""What NVML's error codes mean here: nothing to tell, a GPU that is gone, or a driver that is."""
+"""What NVML's error codes mean here: no such value, a GPU that is gone, or a driver that is."""
 
 import pynvml
 
 UNKNOWABLE = frozenset(
     {
-        pynvml.NVML_ERROR_INVALID_ARGUMENT,  # of arguments that this kind of device does not have
+        pynvml.NVML_ERROR_INVALID_ARGUMENT,  # arguments that this kind of device does not have
         pynvml.NVML_ERROR_NOT_SUPPORTED,
         pynvml.NVML_ERROR_NO_PERMISSION,
         pynvml.NVML_ERROR_NOT_FOUND,
-        pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,  # of drivers that are older than the function, or younger than its end
+        pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,  # drivers older than the function, or newer than its removal
         pynvml.NVML_ERROR_NO_DATA,
         pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH,
         pynvml.NVML_ERROR_DEPRECATED,
@@ -27,8 +27,8 @@ DRIVER_GONE = frozenset(
 
 
 class GpuLostError(Exception):
-    """The GPU does not answer any more."""
+    """The GPU no longer answers."""
 
 
 class DriverLostError(Exception):
-    """NVML as a whole does not answer any more."""
+    """NVML as a whole no longer answers."""

@@ -1,4 +1,4 @@
-"""Whose a process is: that of a model, with all that descend from it, or a foreign one (proc_pid_stat(5))."""
+"""The model that a process belongs to, as its own process or a descendant; or none (proc_pid_stat(5))."""
 
 import os
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ OTHER = "other"
 
 
 class Owners:
-    """Looks up from a process to its ancestors, so that the cost is that of the processes asked for.
+    """Looks up from a process to its ancestors, so that only the processes in question cost anything.
 
     `processes` gives the PID of each model's process; of ancestors the nearest counts, since a router is the parent of
-    its models. `root` is where `proc` lies. Answers are kept: make a new one for each look.
+    its models. `root` is where `proc` is. Answers are kept: make a new one for each look.
     """
 
     def __init__(self, processes: Mapping[str, int], root: Path = Path("/")) -> None:
@@ -22,7 +22,7 @@ class Owners:
         self._proc = f"{root}/proc"
 
     def of(self, pid: int) -> str | None:
-        """The model, `OTHER`, or None when there is no such process here: it ended, or its number is the host's."""
+        """Return the model, `OTHER`, or None without such a process here: it ended, or the PID is the host's."""
         path = [pid]
         while (owner := self._known.get(path[-1])) is None:
             parent = self._parent(path[-1])
@@ -51,7 +51,7 @@ class Owners:
 
 
 def descendants(processes: Mapping[str, int], root: Path = Path("/")) -> dict[int, str]:
-    """PIDs of the models' processes and of all that descend from them, with the model; no other process is looked at.
+    """Return PIDs of the models' processes and of all their descendants, with the model. Reads no other process.
 
     Reads `/proc/PID/task/TID/children` (proc_pid_task(5)). Where the kernel has none, children are not found.
     """

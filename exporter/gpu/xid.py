@@ -32,17 +32,17 @@ class XidWatch:
 
     @property
     def counts(self) -> dict[tuple[str, str, str], int]:
-        """Errors so far by `gpu`, `uuid` and `xid`."""
+        """Return errors so far by `gpu`, `uuid` and `xid`."""
         with self._lock:
             return dict(self._counts)
 
     def start(self, gpus: Sequence[Device]) -> None:
-        """Watch the GPUs that can tell; the others have no counts."""
+        """Watch the GPUs that report events; the others have no counts."""
         watched: dict[int | None, Device] = {}
         try:
             events = pynvml.nvmlEventSetCreate()
         except pynvml.NVMLError as error:
-            if error.value not in UNKNOWABLE:  # WSL knows no events
+            if error.value not in UNKNOWABLE:  # WSL has no events
                 self.problem = f"XID errors cannot be watched: {error}"
             return
         for gpu in gpus:
@@ -61,7 +61,7 @@ class XidWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop waiting; before NVML is shut down."""
+        """Stop waiting. To be called before NVML is shut down."""
         if self._thread is not None:
             self._stopping.set()
             self._thread.join()
@@ -75,7 +75,7 @@ class XidWatch:
                 if error.value == pynvml.NVML_ERROR_TIMEOUT:
                     self.problem = None
                 else:
-                    # With a lost GPU the wait fails at once and for good, and may still tell of others in between.
+                    # With a lost GPU the wait fails at once and for good, and may still report others in between.
                     self.problem = f"waiting for XID errors: {error}"
                     self._stopping.wait(WAIT / 1000)
                 continue

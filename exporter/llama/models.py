@@ -1,181 +1,139 @@
-"""Which models there are and which processes run them: one for a single server, one a loaded model for a router."""
+"""The models that are known, what state each is in, and how its loads went: from `/models` and its events."""
 
-import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from exporter.llama.client import LlamaClient, UpstreamError
-from exporter.llama.instance import Instance
-from exporter.llama.roster import Entry, ModelState, Roster
-from exporter.llama.server import Facts, LlamaServer
-from exporter.logs.events import RequestEvent
-from exporter.usage.store import Ledger
+from exporter.llama.api import IN_MEMORY, ModelsAnswer, ModelState
 
-LOOPBACK = "http://127.0.0.1"
+MAX_MODELS = 10_000
+LOADS = ("loaded", "failed")
 
 
-class Models:
-    """The running processes by model, in `instances`, and all known models, in `roster`.
+class Listed(NamedTuple):
+    """A model in a router's `/models`.
 
-    `server` is the one that `client` asks: the only one, or the router. `supervised`: it is our child, so that its
-    children are on this machine. `share_within` is how long scrapers share an answer; `report` hears what fails.
+    `port` is that of its child, of the last one where none runs; `sleeps`: the child was told to fall asleep when idle.
     """
 
-    def __init__(
-        self,
-        client: LlamaClient,
-        server: LlamaServer,
-        ledger: Ledger,
-        roster: Roster,
-        *,
-        supervised: bool,
-        report: Callable[[str, str | None], None],
-    ) -> None:
-        self.server = server
-        self.ledger = ledger
-        self.roster = roster
-        self.instances: dict[str, Instance] = {}
-        self._client = client
-        self._supervised = supervised
-        self._report = report
-        self._ports: dict[int, str] = {}
-        self._ends = 0
-        """How often a server has ended: what one said before its end is not true of the next."""
-        self._closing: set[asyncio.Task[None]] = set()
+    name: str
+    state: ModelState
+    port: int | None = None
+    exit_code: int | None = None
+    sleeps: bool = False
+
+    @classmethod
+    def of(cls, answer: ModelsAnswer) -> "list[Listed]":
+        """Return the models of a router's answer; those without a status are none of its."""
+        return [
+            cls(model.id, model.status.state, model.status.port, model.status.exit_code, model.status.sleeps)
+            for model in answer.data
+            if model.status is not None
+        ]
+
+
+@dataclass(slots=True)
+class KnownModel:
+    """One model. `state` is None while there is no server to know it. `loading_since` is monotonic."""
+
+    name: str
+    state: ModelState | None = None
+    port: int | None = None
+    exit_code: int | None = None
+    sleeps: bool = False
+    waking: bool = False
+    """It loads what it gave back to sleep; the process is the same, so that is no load."""
+    loading_since: float | None = None
+    load_seconds: float | None = None
+    stalled: float | None = None
+    """Seconds for which its requests have been running without progress, once that is too long."""
+    loads: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LOADS, 0))
 
     @property
-    def running(self) -> int:
-        """Requests that slots of all models work on now."""
-        return sum(account.usage.running for account in self.ledger.accounts.values())
+    def runs(self) -> bool:
+        """True while a process runs that has loaded it, or had, and is loading it again after sleep."""
+        return self.state in IN_MEMORY or self.waking
 
-    def stalled(self, heard_at: float) -> float:
-        """Seconds for which requests have been running while neither a token nor a log line came; 0 otherwise."""
-        return max((instance.stalled(heard_at) for instance in self.instances.values()), default=0.0)
 
-    def model_of(self, child: int | None) -> str | None:
-        """The model of the router's child at this port, or of the only server."""
-        if child is not None:
-            return self._ports.get(child)
-        facts = self.server.facts
-        return (facts.model or None) if facts else None
+Observer = Callable[[KnownModel, ModelState | None], None]
+"""Told of every change of state: the entry as it is now, and the state before."""
 
-    def take(self, event: RequestEvent) -> None:
-        """What the log says of a request."""
-        self.ledger.take(self.model_of(event.child), event)
 
-    def spawned(self, model: str, port: int) -> None:
-        """The router has started a process for this model."""
-        self._ports[port] = model
-        self.ledger.named(port, model)
+class ModelList:
+    """Writes down what it is told, counts loads, and tells `observe` of changes.
 
-    async def single(self, started: float | None, ready: float | None, *, sleeps: bool) -> None:
-        """The only server is ready: find out what it is, unless that is known. Times are monotonic."""
-        ends = self._ends
-        facts = await self.server.who()
-        if facts.mode == "router" or ends != self._ends:
+    Loads and their counts stay when a model is deleted or the server ends. A list is a picture that may have missed
+    something: another port than before means that another process was started in between.
+    """
+
+    def __init__(self, observe: Observer) -> None:
+        self._observe = observe
+        self.entries: dict[str, KnownModel] = {}
+
+    def listed(self, models: Iterable[Listed], now: float) -> None:
+        """Take the list of all models that there are, at monotonic time `now`."""
+        present = {model.name: model for model in models}
+        for name, entry in list(self.entries.items()):
+            if name not in present:
+                self._enter(entry, None, now)
+                if not any(entry.loads.values()):
+                    del self.entries[name]  # nothing to remember: lists of ever new names take no memory
+        for model in present.values():
+            entry = self.entries.setdefault(model.name, KnownModel(model.name))
+            other = None not in (entry.port, model.port) and entry.port != model.port
+            if other and model.state in (*IN_MEMORY, ModelState.FAILED) and entry.state is not ModelState.LOADING:
+                self._enter(entry, ModelState.LOADING, now, unseen=True)
+            entry.port, entry.sleeps = model.port, model.sleeps
+            self._enter(entry, model.state, now, model.exit_code)
+
+    def changed(self, name: str, state: ModelState, now: float, exit_code: int | None = None) -> None:
+        """An event told that the model is in this state now.
+
+        A loaded model does not begin to load: that event was overtaken by a list.
+        """
+        if name not in self.entries and len(self.entries) >= MAX_MODELS:
             return
-        if facts.model not in self.instances:
-            instance = self._instance(self._client, self.server, facts, None, sleeps=sleeps)
-            self.instances[facts.model] = instance
-            if started is not None:
-                instance.account.begin(logged=self.ledger.logged)
-                self.roster.changed(facts.model, ModelState.LOADING, started)
-            self.roster.changed(facts.model, ModelState.LOADED, ready or time.monotonic())
-        asleep = await self.server.asleep()
-        if ends == self._ends:
-            self.instances[facts.model].asleep = asleep
-            state = ModelState.SLEEPING if asleep else ModelState.LOADED
-            self.roster.changed(facts.model, state, time.monotonic())
+        entry = self.entries.setdefault(name, KnownModel(name))
+        if state is ModelState.LOADING and entry.state is ModelState.LOADED:
+            return
+        if state is ModelState.LOADING and entry.state not in (ModelState.LOADING, ModelState.SLEEPING):
+            entry.port = None  # the list will tell the new one
+        self._enter(entry, state, now, exit_code)
 
-    async def listed(self) -> None:
-        """Bring the processes into line with the roster of a router. Raise `UpstreamError` when a new one is mute."""
-        self._close_ended()
-        errors = []
-        for entry in list(self.roster.entries.values()):
-            if not entry.runs or entry.port is None:
-                continue
-            self.spawned(entry.name, entry.port)
-            try:
-                if entry.name not in self.instances:
-                    self.instances[entry.name] = await self._connect(entry, entry.port)
-                    self._close_ended()  # while it was asked who it is
-                if entry.name in self.instances:
-                    self.instances[entry.name].asleep = entry.state is ModelState.SLEEPING
-            except UpstreamError as error:
-                errors.append(f"{entry.name} on port {entry.port}: {error}")
-        if errors:
-            raise UpstreamError("; ".join(errors))
+    def gone(self, now: float) -> None:
+        """There is no server to know the states."""
+        for entry in self.entries.values():
+            entry.port = None
+            if entry.state is not None:
+                self._enter(entry, None, now)
 
-    def changed(self, model: str, state: ModelState, exit_code: int | None) -> None:
-        """An event told that a model of a router is in this state now."""
-        self.roster.changed(model, state, time.monotonic(), exit_code)
-        self._close_ended()
-
-    def _close_ended(self) -> None:
-        """Take the processes out that do not run any more, as far as the roster knows."""
-        for model, instance in list(self.instances.items()):
-            entry = self.roster.entries[model]
-            if not entry.runs or entry.port not in (None, instance.child):
-                self._close(model)
-
-    def gone(self) -> None:
-        """The server has ended, and its children with it."""
-        self._ends += 1
-        self.server.forget()
-        for model in list(self.instances):
-            self._close(model)
-        for child in (None, *self._ports):
-            self.ledger.gone(child)
-        self._ports.clear()
-        self.roster.gone(time.monotonic())
-
-    async def _connect(self, entry: Entry, port: int) -> Instance:
-        """Ask the child itself, which leaves no trace in the router; through the router where that can't be."""
-        direct = self._client.beside(f"{LOOPBACK}:{port}")
-        try:
-            return await self._of(direct, entry, port)
-        except UpstreamError:
-            await direct.close()
-            if self._supervised:
-                raise
-        proxied = self._client.beside(query={"model": entry.name, "autoload": "false"})
-        try:
-            return await self._of(proxied, entry, port)
-        except UpstreamError:
-            await proxied.close()
-            raise
-
-    async def _of(self, client: LlamaClient, entry: Entry, port: int) -> Instance:
-        server = LlamaServer(
-            client,
-            mode="router",
-            share_within=self.server.share_within,
-            folder=self.server.folder,
-            model=entry.name,
-        )
-        facts = await server.who()
-        if not self._supervised and entry.name not in await server.names():
-            raise UpstreamError("it is another server")
-        instance = self._instance(client, server, facts, port, sleeps=entry.sleeps)
-        if sum(entry.loads.values()) or self._supervised:  # its beginning was seen: its counters began at 0
-            instance.account.begin(logged=self.ledger.logged)
-        return instance
-
-    def _instance(
-        self, client: LlamaClient, server: LlamaServer, facts: Facts, child: int | None, *, sleeps: bool
-    ) -> Instance:
-        return Instance(client, server, facts, self.ledger, child=child, sleeps=sleeps, report=self._report)
-
-    def _close(self, model: str) -> None:
-        instance = self.instances.pop(model)
-        instance.gone = True
-        instance.account.gone(instance.child)
-        if instance.client is not self._client:
-            task = asyncio.create_task(instance.client.close())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-
-
-def may_sleep(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
-    """Tell whether a server with these arguments falls asleep when idle."""
-    return "--sleep-idle-seconds" in arguments or "LLAMA_ARG_SLEEP_IDLE_SECONDS" in environment
+    def _enter(
+        self,
+        entry: KnownModel,
+        state: ModelState | None,
+        now: float,
+        exit_code: int | None = None,
+        *,
+        unseen: bool = False,
+    ) -> None:
+        before = entry.state
+        if state is before:
+            return
+        entry.state = state
+        woken, entry.waking = entry.waking, state is ModelState.LOADING and before is ModelState.SLEEPING
+        if state is ModelState.LOADING:
+            entry.loading_since = None if unseen else now
+        elif state in IN_MEMORY and before not in IN_MEMORY and not woken:
+            entry.exit_code = None
+            if before is not None:
+                entry.loads["loaded"] += 1
+            entry.load_seconds = now - entry.loading_since if entry.loading_since is not None else None
+            entry.loading_since = None
+        elif state is ModelState.FAILED:
+            entry.exit_code = exit_code
+            entry.loading_since = None
+            # Out of memory it had been loaded: that is a crash, and no load that failed.
+            if before not in (None, *IN_MEMORY) and not woken:
+                entry.loads["failed"] += 1
+        if not unseen:
+            self._observe(entry, before)

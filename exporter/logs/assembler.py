@@ -1,27 +1,17 @@
-"""Lines of one pipe to records: join what belongs together, keep apart what a router's children write."""
+"""Lines of one pipe to records: join what belongs together, keep apart what a router's children write, and date it."""
 
 from collections.abc import Callable
 
 import msgspec
 
-from exporter.logs.format import (
-    COMPONENTS,
-    LETTERS,
-    TIMING,
-    WORDS,
-    Fields,
-    infer,
-    microseconds,
-    read,
-    read_json,
-)
-from exporter.logs.record import Clock, Record, Source
+from exporter.logs.format import COMPONENTS, LETTERS, TIMING, ParsedLine, infer, microseconds, parse, parse_json
+from exporter.logs.record import LogSource, Record, timestamp
 from exporter.logs.redaction import private
 
 MAX_JOINED = 256 * 1024
 """Characters of a record above which nothing more is joined to it, unless users' words may be in it: what is withheld
 has to be withheld to its end."""
-SERVER: Source = "llama-server"
+SERVER: LogSource = "llama-server"
 Written = tuple[int | None, Record]
 """A record, and the port of the router's child that wrote it."""
 
@@ -34,7 +24,7 @@ class Assembler:
     out what is held.
     """
 
-    def __init__(self, clock: Clock, model_of: Callable[[int | None], str | None]) -> None:
+    def __init__(self, clock: "Clock", model_of: Callable[[int | None], str | None]) -> None:
         self._clock = clock
         self._model_of = model_of
         self._held: dict[int | None, Record] = {}
@@ -44,17 +34,17 @@ class Assembler:
         """Writers whose held record takes no line but timings."""
 
     def feed(self, block: str) -> list[Written]:
-        """Records that are whole now, in order. The block ends with a newline. This is the hot loop of the program."""
+        """Return the records that are whole now, in order. The block ends with a newline. The program's hot loop."""
         self._clock.read()
         stamp, held_of, below, closed = self._clock.stamp, self._held, self._below, self._closed
         models: dict[int | None, str | None] = {}
         last_second, age = "", 0
         done: list[Written] = []
-        for fields in read(block):
+        for fields in parse(block):
             port, second, milli, micro, letter, _, function, slot, task, component, named, other, message = fields
             child = int(port) if port else None
             if not letter:
-                self._bare(Fields._make(fields), child, done)
+                self._bare(ParsedLine._make(fields), child, done)
                 continue
             if child not in models:
                 models[child] = self._model_of(child)
@@ -76,7 +66,7 @@ class Assembler:
         return done
 
     def flush(self) -> list[Written]:
-        """What is held, whether whole or not: the writer has been silent for a while or is gone."""
+        """Return what is held, whether whole or not: the writer has been silent for a while, or has ended."""
         for child in list(self._below):
             self._join(child)
         done = list(self._held.items())
@@ -84,9 +74,9 @@ class Assembler:
         self._closed.clear()
         return done
 
-    def _bare(self, line: Fields, child: int | None, done: list[Written]) -> None:
+    def _bare(self, line: ParsedLine, child: int | None, done: list[Written]) -> None:
         """Take a line without a prefix: a continuation, a line of `--log-jsonl`, or one of a build without prefixes."""
-        json = read_json(line.raw)
+        json = parse_json(line.raw)
         held = self._held.get(child)
         if held is not None:
             if json is None and self._belongs(held, line, child):
@@ -98,22 +88,18 @@ class Assembler:
             done.append((child, held))
         self._closed.discard(child)
         if json is None:
-            record = _record(line)
+            record = line.record()
             record.level = infer(line.raw)
-        elif json.type != "log" or json.msg is None:
-            record = Record("", "info", SERVER, component=json.type, message=line.raw)
         else:
-            (inner, *more) = read(json.msg.rstrip("\n") + "\n")
-            record = _record(Fields._make(inner))
-            record.message = "\n".join([record.message, *(below[5] for below in more)])
-            record.level = WORDS.get(json.level or "", "info")
-        record.time = self._clock.stamp(child, None if json is None or json.time is None else int(json.time))
+            record = json.record(line.raw)
+        age = None if json is None else json.time
+        record.time = self._clock.stamp(child, None if age is None or age < 0 else int(age))
         record.model = self._model_of(child)
         if not private(record):
             self._closed.add(child)
         self._held[child] = record
 
-    def _belongs(self, held: Record, line: Fields, child: int | None) -> bool:
+    def _belongs(self, held: Record, line: ParsedLine, child: int | None) -> bool:
         if child in self._closed:
             return held.function == "print_timing" and TIMING.regex.match(line.raw) is not None
         below = self._below.get(child)
@@ -136,18 +122,61 @@ class _Below:
         self.private = record.level == "debug" or private(record)
 
     def add(self, line: str) -> None:
-        """One line more."""
+        """Add a line."""
         self.lines.append(line)
         self.size += len(line) + 1
         if not self.private:
             self.private = private(msgspec.structs.replace(self._record, message=line))
 
 
-def _record(line: Fields) -> Record:
-    """A record of what the line says, without time, level and model."""
-    if line.function:
-        return Record(
-            *("", "info", SERVER, None, "slot", line.function), int(line.slot), int(line.task), None, line.message
-        )
-    component, function = line.component or line.other or None, line.its_function or None
-    return Record("", "info", SERVER, None, component, function, None, None, None, line.message)
+SECOND = 1_000_000
+MAX_EARLIER = 10 * SECOND
+"""By how much a process may have begun before its pipe is read. A line that claims to be older does not count: one odd
+line would otherwise move the times of all that follow."""
+THREE = tuple(f"{number:03d}" for number in range(1000))
+"""Three digits of each: to look them up takes less than half the time of formatting six."""
+
+
+class Clock:
+    """Stamps the records of one pipe, whose writers are a server, or a router's children by their port.
+
+    `now` gives the wall clock in microseconds. A line is read after it was written, so the earliest beginning that the
+    lines allow is the true one, or a little later. Times of a writer never go back, and none is in the future.
+    """
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._clock = now
+        self._now = now()
+        self._earliest = self._now - MAX_EARLIER
+        self._writers: dict[int | None, list[int]] = {}
+        """When each began, and the time of its last line."""
+        self._second = -SECOND
+        self._text = ""
+
+    def read(self) -> None:
+        """Note that the next lines have been read now."""
+        self._now = self._clock()
+
+    def stamp(self, writer: int | None, offset: int | None) -> str:
+        """Return the time of a line as RFC 3339, by `offset`: its microseconds since the writer began, if known."""
+        state = self._writers.get(writer)
+        if state is None:
+            self._writers[writer] = state = [self._now, 0]
+        if offset is None:
+            now = self._now
+        else:
+            now = state[0] + offset
+            if now > self._now:
+                now = self._now
+                if now - offset >= self._earliest:
+                    state[0] = now - offset
+        if now < state[1]:
+            now = state[1]
+        else:
+            state[1] = now
+        micro = now - self._second
+        if not 0 <= micro < SECOND:
+            micro = now % SECOND
+            self._second = now - micro
+            self._text = timestamp(self._second // SECOND)[:-7]
+        return f"{self._text}{THREE[micro // 1000]}{THREE[micro % 1000]}Z"

@@ -1,4 +1,4 @@
-"""Records to the life of requests: when a slot takes one, how far its prompt is, how it ends and what it cost."""
+"""Records to events of requests: a slot takes one, its prompt progresses, it ends and what it cost."""
 
 import re
 from collections.abc import Sequence
@@ -48,21 +48,26 @@ class Finished(NamedTuple):
 
 RequestEvent = Launched | Progress | Finished
 
-TIME = re.compile(r"(?m)^ *(prompt )?eval time = +([\d.]+) ms / +(\d+) tokens")
-DRAFT = re.compile(r"draft acceptance(?: rate)? = +\S+ +\( *(\d+) accepted / *(\d+) generated\)")
-RELEASE = re.compile(r"stop processing: (?:n_past|n_tokens) = (\d+), truncated = (\d)")
-PROMPT_SIZE = re.compile(r"new prompt, .*(?:n_prompt_tokens|task\.n_tokens) = (\d+)")
-CACHE_KEPT = re.compile(r"(?:kv cache rm|memory_seq_rm) \[(\d+), end\)")
+# No count has more than 15 digits, so each is below 2**53. A longer number is none.
+COUNT = r"(\d{1,15}+)(?!\d)"
+DECIMAL = r"(\d{1,15}+\.\d{1,9}+)"
+TIME = re.compile(rf"(?m)^ *(prompt )?eval time = +{DECIMAL} ms / +{COUNT} tokens")
+DRAFT = re.compile(rf"draft acceptance(?: rate)? = +{DECIMAL} +\( *{COUNT} accepted / *{COUNT} generated\)")
+RELEASE = re.compile(rf"stop processing: (?:n_past|n_tokens) = {COUNT}, truncated = (\d)")
+PROMPT_SIZE = re.compile(rf"new prompt, .*(?:n_prompt_tokens|task\.n_tokens) = {COUNT}")
+CACHE_KEPT = re.compile(rf"(?:kv cache rm|memory_seq_rm) \[{COUNT}, end\)")
 PROMPT_DONE = re.compile(
-    r"prompt (?:done|processing done|processing progress|processing), (?:n_past|n_tokens) = +(\d+)"
-    r"(?:.*\bprogress = ([\d.]+))?"
+    r"prompt (?:done|processing done|processing progress|processing), (?:n_past|n_tokens) = +"
+    rf"{COUNT}(?:.*\bprogress = ([01](?:\.\d+)?)(?!\d))?"
 )
-CANCEL_TASK = re.compile(r"cancel task, id_task = (\d+)")
-ERROR_TASK = re.compile(r"task id = (\d+), error:")
+CANCEL_TASK = re.compile(rf"cancel task, id_task = {COUNT}")
+ERROR_TASK = re.compile(rf"task id = {COUNT}, error:")
+MAX_RUNNING = 4096
+"""Requests that are followed at once. The oldest is forgotten first: its process has ended without a word of it."""
 
 
 class _Request:
-    """What the log has told of a running request so far."""
+    """What the log has said of a running request so far."""
 
     def __init__(self) -> None:
         self.prompt_size: int | None = None
@@ -84,7 +89,7 @@ class _Request:
                 else:
                     self.generation = int(tokens), float(milliseconds) / 1e3
         if "draft" in text and (found := DRAFT.search(text)):
-            self.draft = int(found[2]), int(found[1])
+            self.draft = int(found[3]), int(found[2])
 
 
 class RequestTracker:
@@ -100,7 +105,7 @@ class RequestTracker:
         self._released: dict[int | None, int] = {}
 
     def feed(self, child: int | None, record: Record) -> Sequence[RequestEvent]:
-        """Events that follow from this record, which the router's child at port `child` wrote (None: no router's)."""
+        """Return the events of a record that the router's child at port `child` wrote (None: no router's)."""
         task = record.task
         ended: tuple[RequestEvent, ...] = ()
         if self._released and child in self._released:
@@ -111,31 +116,34 @@ class RequestTracker:
             if record.component == "srv" and "task" in record.message:
                 self._mark(child, record.message)
             return ended
-        request = self._running.get((child, task))
-        if request is not None:
-            told = self._follow(request, record, child, task)
-            return (*ended, *told) if ended else told
-        if record.function == "launch_slot_" and record.message.startswith("processing task"):
+        if record.function == "launch_slot_":
+            if not record.message.startswith("processing task"):
+                return ended
+            if len(self._running) >= MAX_RUNNING:
+                self._running.pop(next(iter(self._running)))
+            # In place of a request with the same task, which was of the process before at this port.
             self._running[child, task] = _Request()
             return (*ended, Launched(child, task))
-        return ended
+        request = self._running.get((child, task))
+        if request is None:
+            return ended
+        events = self._follow(request, record, child, task)
+        return (*ended, *events) if ended else events
 
     def _mark(self, child: int | None, message: str) -> None:
-        """The server tells of errors and of clients that went away in lines of its own, before the release."""
-        if found := ERROR_TASK.search(message):
-            if request := self._running.get((child, int(found[1]))):
-                request.failed = True
-        elif found := CANCEL_TASK.search(message):  # noqa: SIM102 -- the same shape as above
-            if request := self._running.get((child, int(found[1]))):
-                request.cancelled = True
+        """Note an error or a client that went away: the server logs them in lines of their own, before the release."""
+        found = (failed := ERROR_TASK.search(message)) or CANCEL_TASK.search(message)
+        if found and (request := self._running.get((child, int(found[1])))):
+            request.failed |= failed is not None
+            request.cancelled |= failed is None
 
     def settle(self) -> Sequence[RequestEvent]:
-        """The writers have been silent: what was released without timings is not going to get any."""
+        """Return the events after a silence: a request released without timings is not going to get any."""
         return [self._end(child, task) for child, task in list(self._released.items())]
 
     def _follow(self, request: _Request, record: Record, child: int | None, task: int) -> Sequence[RequestEvent]:
         text, function = record.message, record.function
-        if function == "print_timing" and not text.startswith("prompt processing"):  # that is print_timings_pp, cut off
+        if function == "print_timing" and not text.startswith("prompt processing"):  # of print_timings_pp, cut off
             request.take_timings(text)
         elif function == "release":
             if found := RELEASE.search(text):
@@ -147,17 +155,17 @@ class RequestTracker:
             if request.cached is None and (found := CACHE_KEPT.search(text)):
                 request.cached = int(found[1])
         elif "prompt" in text:
-            if found := PROMPT_SIZE.search(text):
+            if found := PROMPT_SIZE.match(text):
                 request.prompt_size = int(found[1])
-            elif found := PROMPT_DONE.search(text):
+            elif found := PROMPT_DONE.match(text):
                 cached = request.cached or 0
-                ratio = float(found[2]) if found[2] else None
+                ratio = min(1.0, float(found[2])) if found[2] else None
                 return (Progress(child, task, max(0, int(found[1]) - cached), cached, ratio),)
         return ()
 
     def _end(self, child: int | None, task: int) -> Finished:
         self._released.pop(child, None)
-        request = self._running.pop((child, task))
+        request = self._running.pop((child, task), None) or _Request()
         if request.failed:
             return Finished(child, task, "failed")
         if request.generation is None or request.prompt is None:
@@ -179,7 +187,7 @@ class RequestTracker:
 
     @staticmethod
     def _cached(request: _Request, prompt: int, generated: int) -> int | None:
-        """Prompt tokens that were not processed.
+        """Return how many prompt tokens were not processed.
 
         From the prompt's size where the build logs it, else from what the slot held at the end: the whole prompt and
         every generated token but the last (builds that log no size have no context shift).

@@ -2,14 +2,17 @@
 
 Sources: `common/log.cpp` (prefix: minutes.seconds.millis.micros since start, level letter) and the LOG macros
 of `tools/server/server.cpp` (component in 4 columns, function in 12, then slot and task), and captured output.
+
+Names have at most 64 characters and numbers as many digits as fit their use: what is longer is text. Every pattern
+takes time linear in the length of the line.
 """
 
 import re
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
-from exporter.logs.record import Level
+from exporter.logs.record import Level, Record
 
 
 class Pattern(NamedTuple):
@@ -23,23 +26,23 @@ class Pattern(NamedTuple):
 CHILD = Pattern("router child", re.compile(r"\[(\d{1,5})\] ?"), "[41381] 0.00.001.088 I srv  llama_server: hello")
 PREFIX = Pattern(
     "time and level",
-    re.compile(r"(\d+\.\d\d)\.(\d\d\d)\.(\d\d\d) ([IWED]) "),
+    re.compile(r"(\d{1,8}\.\d\d)\.(\d\d\d)\.(\d\d\d) ([IWED]) "),
     "0.04.014.844 I slot print_timing: id  0 | task 0 | total time = 5 ms",
 )
 BODIES = (
     Pattern(
         "slot",
-        re.compile(r"slot +([^\s:]+): id +(-?\d+) \| task (-?\d+) \| ?"),
+        re.compile(r"slot +([^\s:]{1,64}): id +(-?\d{1,9}) \| task (-?\d{1,15}) \| ?"),
         "slot      release: id  1 | task 93 | stop processing: n_tokens = 1940, truncated = 0",
     ),
     Pattern(
         "component",
-        re.compile(r"(srv|cmn|que|res|slot|spec|main|mtmd) +([^\s:]+): "),
+        re.compile(r"(srv|cmn|que|res|slot|spec|main|mtmd) +([^\s:]{1,64}): "),
         "srv  log_server_r: request: GET /health 127.0.0.1 200",
     ),
     Pattern(
         "function",
-        re.compile(r"([A-Za-z_]\w*): +"),
+        re.compile(r"([A-Za-z_]\w{0,63}): +"),
         "llama_context: n_ctx         = 4096",
     ),
 )
@@ -60,7 +63,7 @@ COMPONENTS = frozenset({"srv", "cmn", "que", "res", "slot", "spec", "main", "mtm
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 LETTERS: dict[str, Level] = {"I": "info", "W": "warn", "E": "error", "D": "debug"}
 WORDS: dict[str, Level] = {"info": "info", "warn": "warn", "error": "error", "debug": "debug"}
-INFERRED = re.compile(r"(?i)(?:\w+: )?(?:(error)|(warn(?:ing)?))\b")
+INFERRED = re.compile(r"(?i)(?:\w++: )?(?:(error)|(warn(?:ing)?))\b")
 LINE = re.compile(
     f"(?:{CHILD.regex.pattern})?(?:{PREFIX.regex.pattern})?"
     f"((?:{'|'.join(pattern.regex.pattern for pattern in BODIES)})?(.*))\n"
@@ -68,7 +71,7 @@ LINE = re.compile(
 """The table as one pattern that matches every line, so that a block of lines costs one search in C."""
 
 
-class Fields(NamedTuple):
+class ParsedLine(NamedTuple):
     """What `LINE` finds in one line; "" is what the line does not have.
 
     `child` is the port of the router's child that wrote it. `second` (minutes.seconds), `milli` and `micro` are its age
@@ -91,21 +94,39 @@ class Fields(NamedTuple):
     other: str
     message: str
 
+    def record(self) -> Record:
+        """Return what the line says as a record, without time, level and model."""
+        if self.function:
+            slot, task = int(self.slot), int(self.task)
+            return Record("", "info", "llama-server", None, "slot", self.function, slot, task, None, self.message)
+        component, function = self.component or self.other or None, self.its_function or None
+        return Record("", "info", "llama-server", None, component, function, message=self.message)
 
-class Json(msgspec.Struct):
+
+class JsonLine(msgspec.Struct):
     """A line of `--log-jsonl`; `time` in microseconds since start. Other types than `log` have other keys."""
 
-    type: str
+    type: Annotated[str, msgspec.Meta(max_length=64)]
     time: float | None = None
     level: str | None = None
     msg: str | None = None
 
+    def record(self, raw: str) -> Record:
+        """Return what the line says as a record, without time and model; `raw` is the whole line."""
+        if self.type != "log" or self.msg is None:
+            return Record("", "info", "llama-server", component=self.type, message=raw)
+        first, newline, rest = self.msg.rstrip("\n").partition("\n")
+        record = ParsedLine._make(LINE.findall(first + "\n")[0]).record()
+        record.message += newline + rest
+        record.level = WORDS.get(self.level or "", "info")
+        return record
 
-_json = msgspec.json.Decoder(Json)
+
+_json = msgspec.json.Decoder(JsonLine)
 
 
-def read(block: str) -> list[tuple[str, ...]]:
-    """The lines of a block of whole lines, each as the values of `Fields`. Every text is a line."""
+def parse(block: str) -> list[tuple[str, ...]]:
+    """Return the lines of a block of whole lines, each as the values of `ParsedLine`. Every text is a line."""
     if "\x1b" in block:
         block = ANSI.sub("", block)
     if "\r" in block:
@@ -115,24 +136,24 @@ def read(block: str) -> list[tuple[str, ...]]:
     return LINE.findall(block)
 
 
-def read_json(raw: str) -> Json | None:
-    """A line of `--log-jsonl`; None when it is another."""
+def parse_json(raw: str) -> JsonLine | None:
+    """Parse a line of `--log-jsonl`; None when it is another."""
     if not raw.startswith('{"type":'):
         return None
     try:
         return _json.decode(raw)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return None
 
 
 def microseconds(second: str) -> int:
-    """The microseconds of a line's minutes.seconds."""
+    """Return the microseconds of a line's minutes.seconds."""
     minutes, seconds = second.split(".")
     return (int(minutes) * 60 + int(seconds)) * 1_000_000
 
 
 def infer(text: str) -> Level:
-    """The level of a line that has none, only where its text says so."""
+    """Return the level of a line that has none: other than info only where its text says so."""
     found = INFERRED.match(text)
     if found is None:
         return "info"

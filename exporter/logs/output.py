@@ -1,42 +1,127 @@
-"""Records to stdout: encoded as JSON or text lines, written by a thread of its own."""
+"""The one way to stdout: records are counted, encoded, kept in the tail, and written by a thread."""
 
 import os
 import select
 import threading
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
-import msgspec
+from exporter.logs.record import LEVELS, Encoder, Level, Record, json_lines, timestamp
+from exporter.logs.tail import Tail
 
-from exporter.logs.record import Level, Record
-
+STREAMS = ("stdout", "stderr", "exporter")
+MAX_COMPONENTS = 64
+"""Components whose warnings and errors are counted by name; there are about thirty."""
+NEWLINE = ord("\n")
 WRITTEN_AT_ONCE = 1024 * 1024
 """Bytes that are on their way at most: what is on its way can't be dropped any more."""
 
 
-class Sink:
-    """A bounded buffer between the event loop and a file descriptor.
+class LogOutput:
+    """Counts records, ships those of at least `level` to `fd`, and keeps the last `tail` of them in `tail`.
 
-    `write` never blocks. When more than `limit` bytes wait, the oldest lines go; `dropped` counts them, those that
-    nobody could be given included. When it drains after that, `drained` makes the line that says so from their number.
+    At most `buffer` bytes wait for a slow reader. `as_text` encodes the records on stdout in place of JSON lines.
+    `counts` are records by stream and level, `problems` warnings and errors of llama-server by component and level.
     """
 
-    def __init__(self, fd: int, limit: int, drained: Callable[[int], bytes]) -> None:
+    def __init__(self, fd: int, *, buffer: int, level: Level, tail: int, as_text: Encoder | None = None) -> None:
+        self._encode = as_text
+        self._writer = Writer(fd, buffer, self._dropped_line)
+        self.tail = Tail(tail)
+        self.set_level(level)
+        self.counts: dict[tuple[str, ...], float] = {(stream, name): 0 for stream in STREAMS for name in LEVELS}
+        self.problems: Counter[tuple[str, str]] = Counter()
+
+    def set_level(self, level: Level) -> None:
+        """Ship records of at least this level from now on."""
+        self._unshipped = frozenset(LEVELS[: LEVELS.index(level)])
+
+    @property
+    def dropped(self) -> int:
+        """Lines that did not reach stdout."""
+        return self._writer.dropped
+
+    def add(self, record: Record) -> None:
+        """Ship a record of the exporter's own."""
+        self.ship("exporter", [record])
+
+    def event(
+        self, name: str, message: str, *, level: Level = "info", model: str | None = None, **fields: object
+    ) -> None:
+        """Ship an event of the exporter's own, about `model` if it is about one."""
+        when = timestamp(time.time())
+        self.add(Record(when, level, "exporter", model, event=name, message=message, fields=fields))
+
+    def ship(self, stream: str, records: Sequence[Record]) -> None:
+        """Ship the records of one stream of `STREAMS`."""
+        levels = Counter([record.level for record in records])
+        for level, count in levels.items():
+            self.counts[stream, level] += count
+        # An event that follows from a line of llama-server's is the exporter's own.
+        for level in [record.level for record in records if record.event is not None]:
+            self.counts[stream, level] -= 1
+            self.counts["exporter", level] += 1
+        if stream != "exporter" and ("warn" in levels or "error" in levels):
+            self._count_problems(records)
+        if not self._unshipped.isdisjoint(levels):
+            records = [record for record in records if record.level not in self._unshipped]
+        if records:
+            lines, count = json_lines(records)
+            self.tail.add(lines, count)
+            self._writer.write(*((lines, count) if self._encode is None else self._encode(records)))
+
+    def close(self, timeout: float) -> None:
+        """Write out what waits, for `timeout` seconds at most."""
+        self._writer.close(timeout)
+
+    def _count_problems(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if record.level in ("warn", "error"):
+                key = record.component or "other", record.level
+                known = key in self.problems or len(self.problems) < MAX_COMPONENTS
+                self.problems[key if known else ("other", record.level)] += 1
+
+    def _dropped_line(self, count: int) -> bytes:
+        """Return what is written when a reader that had stalled reads again. Called in the writer's thread."""
+        record = Record(
+            time=timestamp(time.time()),
+            level="warn",
+            source="exporter",
+            event="log_lines_dropped",
+            message=f"{count} log lines were dropped because they could not be written fast enough (logs.buffer)",
+            fields={"count": count},
+        )
+        return (self._encode or json_lines)([record])[0]
+
+
+class Writer:
+    """A bounded buffer between the event loop and a file descriptor.
+
+    `write` never blocks. When more than `limit` bytes wait, the oldest lines go; `dropped` counts them, and those that
+    cannot be written. When the buffer is empty after that, `dropped_line` makes the line that reports their number.
+    """
+
+    def __init__(self, fd: int, limit: int, dropped_line: Callable[[int], bytes]) -> None:
         self._fd = fd
         self._limit = limit
-        self._drained = drained
+        self._dropped_line = dropped_line
         self._blocks: deque[tuple[bytes, int]] = deque()
         self._waiting = 0
         self._dropped = 0
-        self._told = 0
+        self._reported = 0
+        self._torn = False
+        """Whether the last write ended within a line."""
+        self._room = select.poll()
+        self._room.register(fd, select.POLLOUT)
         self._closing = False
         self._condition = threading.Condition()
-        self._thread = threading.Thread(target=self._write_out, name="log-sink", daemon=True)
+        self._thread = threading.Thread(target=self._write_out, name="log-writer", daemon=True)
         self._thread.start()
 
     @property
     def dropped(self) -> int:
-        """Lines given up so far."""
+        """Lines dropped so far."""
         return self._dropped
 
     def write(self, block: bytes, lines: int) -> None:
@@ -65,14 +150,13 @@ class Sink:
                 if not self._blocks:
                     return
                 blocks, count = self._next()
-                lost = self._dropped - self._told if not self._blocks else 0
-                self._told += lost
-            if lost:
-                blocks.append(self._drained(lost))
-            if not self._write_block(b"".join(blocks)):
-                with self._condition:
-                    self._dropped += count
-                    self._told += count  # there is nobody to tell
+                lost = self._dropped - self._reported if not self._blocks else 0
+            unwritten = self._write_blocks([*blocks, self._dropped_line(lost)] if lost else blocks)
+            with self._condition:
+                if unwritten:  # the line about dropped ones is among them, but is none of those
+                    self._dropped += min(count, unwritten - bool(lost))
+                else:
+                    self._reported += lost
 
     def _next(self) -> tuple[list[bytes], int]:
         """Take blocks from the front, and the number of their lines."""
@@ -85,96 +169,16 @@ class Sink:
         self._waiting -= size
         return blocks, count
 
-    def _write_block(self, block: bytes) -> bool:
-        """Write it all; False when nobody reads any more (the other end of the pipe is closed)."""
-        view = memoryview(block)
-        while view:
+    def _write_blocks(self, blocks: Sequence[bytes]) -> int:
+        """Write it all; return how many lines could not be written."""
+        rest = memoryview(b"".join([b"\n", *blocks] if self._torn else blocks))
+        while rest:
             try:
-                view = view[os.write(self._fd, view) :]
+                written = os.write(self._fd, rest)
+                self._torn = rest[written - 1] != NEWLINE
+                rest = rest[written:]
             except BlockingIOError:  # somebody made the terminal that we share with them non-blocking
-                select.select([], [self._fd], [])
-            except OSError:  # EPIPE, EIO of a vanished terminal, ENOSPC: nothing to be done about a lost stdout
-                return False
-        return True
-
-
-MAX_LINE = 16 * 1024
-"""Bytes of a JSON line at most, its newline included: Docker splits longer ones."""
-SAFE = 2048
-"""Characters of a message with which no line can be longer, however it has to be escaped (six bytes a character)."""
-
-_encoder = msgspec.json.Encoder()
-Encoder = Callable[[Sequence[Record]], tuple[bytes, int]]
-"""Records to bytes, and the number of lines in them."""
-
-
-def encode(record: Record) -> bytes:
-    """The record as one JSON line, newline included, whatever its length."""
-    fields = record.fields
-    if fields is None:
-        return _encoder.encode(record) + b"\n"
-    head = _encoder.encode(msgspec.structs.replace(record, fields=None))
-    return head[:-1] + b"," + _encoder.encode(fields)[1:] + b"\n" if fields else head + b"\n"
-
-
-def json_lines(records: Sequence[Record]) -> tuple[bytes, int]:
-    """The records as JSON lines; one that would be too long as several, numbered by `part` of `parts`."""
-    blocks: list[bytes] = []
-    count = plain = 0
-    for index, record in enumerate(records):
-        if record.fields is None and len(record.message) <= SAFE:
-            continue
-        pieces = [encode(piece) for piece in cut(record)]
-        blocks += (_encoder.encode_lines(records[plain:index]), *pieces)
-        count += index - plain + len(pieces)
-        plain = index + 1
-    blocks.append(_encoder.encode_lines(records[plain:]))
-    return b"".join(blocks), count + len(records) - plain
-
-
-def cut(record: Record) -> Sequence[Record]:
-    """The record, or as many as it takes for lines within `MAX_LINE`; their messages one behind the other are its."""
-    if len(record.message) <= SAFE or len(encode(record)) <= MAX_LINE:
-        return (record,)
-    message, pieces = record.message, []
-    room = MAX_LINE - len(encode(msgspec.structs.replace(record, message=""))) - len(',"part":100000,"parts":100000')
-    begin = 0
-    while begin < len(message):
-        size = room
-        while len(_encoder.encode(message[begin : begin + size])) - 2 > room:
-            size //= 2
-        pieces.append(message[begin : begin + size])
-        begin += size
-    fields = record.fields or {}
-    return [
-        msgspec.structs.replace(record, message=piece, fields={**fields, "part": number, "parts": len(pieces)})
-        for number, piece in enumerate(pieces, 1)
-    ]
-
-
-COLOURS: dict[Level, str] = {"debug": "\x1b[2m", "info": "", "warn": "\x1b[33m", "error": "\x1b[31m"}
-RESET = "\x1b[0m"
-CONTROL = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "�")
-"""What could move a terminal's cursor or change its title is not passed on to it."""
-INDENT = " " * 27
-"""Where the lines of a message stand below its first."""
-
-
-def text_lines(*, colour: bool) -> Encoder:
-    """An encoder for people at a terminal: local time, level, who speaks, the message, an event's own fields."""
-
-    def encode_text(records: Sequence[Record]) -> tuple[bytes, int]:
-        lines = [_text(record, colour=colour) for record in records]
-        return "".join(lines).encode("utf-8", "replace"), len(lines)
-
-    return encode_text
-
-
-def _text(record: Record, *, colour: bool) -> str:
-    who = record.model or ("" if record.source == "llama-server" else record.source)
-    where = f"slot {record.slot} task {record.task} | " if record.slot is not None else ""
-    fields = "".join(f" {key}={value}" for key, value in record.more().items())
-    message = record.message.translate(CONTROL).replace("\n", f"\n{INDENT}")
-    head = f"{record.time[11:23]} {record.level:<5} {who:<8}{where}{message}"
-    begin = COLOURS[record.level] if colour else ""
-    return f"{begin}{head}{fields}{RESET if begin else ''}\n"
+                self._room.poll()
+            except OSError:  # EPIPE, EIO of a vanished terminal, ENOSPC: these lines are lost, the next may not be
+                break
+        return bytes(rest).count(b"\n")

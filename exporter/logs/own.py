@@ -1,4 +1,4 @@
-"""The exporter's own log: loguru and the standard library's logging, into the one stream in the one schema."""
+"""The exporter's own log: loguru and the standard library's logging, into the one output in the one schema."""
 
 import logging
 import sys
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from exporter.logs.output import LogOutput
 from exporter.logs.record import Level, Record, timestamp
-from exporter.logs.stream import LogStream
 
 if TYPE_CHECKING:
     from loguru import Message
-    from loguru import Record as Entry
+    from loguru import Record as LoguruRecord
 
 LEVEL_OF: dict[str, Level] = {
     "TRACE": "debug",
@@ -26,14 +26,14 @@ LEVEL_OF: dict[str, Level] = {
 
 
 def to_stderr() -> None:
-    """Before there is a stream: plain text where errors of a start belong."""
+    """Log to stderr as plain text: errors of a start, before there is an output."""
     logger.remove()
     logger.add(sys.stderr, format="{level}: {message}", level="WARNING", backtrace=False, diagnose=False)
 
 
-def to_stream(stream: LogStream, level: Level) -> None:
-    """Send loguru's records, and through it those of aiohttp and asyncio, to `stream`."""
-    limit = Limit(time.monotonic)
+def to_output(output: LogOutput, level: Level) -> None:
+    """Send loguru's records, and through it those of aiohttp and asyncio, to `output`."""
+    limit = RateLimit(time.monotonic)
 
     def write(message: "Message") -> None:
         entry = message.record
@@ -46,7 +46,7 @@ def to_stream(stream: LogStream, level: Level) -> None:
             text = f"{text}: {message}" if level == "debug" else f"{text}: {entry['exception'].value!r}"
         if more:
             text = f"{text} (and {more} more like it since the last one)"
-        stream.add(
+        output.add(
             Record(
                 time=timestamp(entry["time"].timestamp()),
                 level=LEVEL_OF.get(entry["level"].name, "info"),
@@ -65,8 +65,8 @@ def to_stream(stream: LogStream, level: Level) -> None:
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)
 
 
-class Limit:
-    """Lets each place in the code say `BURST` things a minute: a server that is down for a day fills no disk."""
+class RateLimit:
+    """Limits each place in the code to `BURST` records a minute: a server that is down for a day fills no disk."""
 
     BURST = 10
     MINUTE = 60.0
@@ -78,7 +78,7 @@ class Limit:
         self._held: Counter[tuple[str, int]] = Counter()
 
     def passes(self, place: tuple[str, int]) -> int | None:
-        """None when the place has said enough; else how many of its records were held back since its last."""
+        """Return None when the place is over its limit, else how many of its records were held back since its last."""
         now = self._now()
         if now - self._begun.get(place, float("-inf")) >= self.MINUTE:
             self._begun[place] = now
@@ -94,21 +94,21 @@ class _ToLoguru(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         name = record.levelname if record.levelname in LEVEL_OF or record.levelname == "INFO" else "WARNING"
 
-        def as_theirs(entry: "Entry") -> None:
+        def as_theirs(entry: "LoguruRecord") -> None:
             entry["name"], entry["function"] = record.name, record.funcName
 
         logger.opt(exception=record.exc_info).patch(as_theirs).log(name, record.getMessage())
 
 
 class FailureLog:
-    """Remembers what fails, by name. While `expected` says so, failures are no news."""
+    """Logs a failure when it begins and when it ends, by name. Those that begin while `expected()` are not logged."""
 
     def __init__(self, expected: Callable[[], bool] = lambda: False) -> None:
         self._failing: set[str] = set()
         self._expected = expected
 
     def report(self, name: str, error: str | None) -> None:
-        """Tell how `name` fares now: None is well."""
+        """Report the state of `name`: its error, or None when it works."""
         if error is None:
             if name in self._failing:
                 self._failing.remove(name)

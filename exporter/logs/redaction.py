@@ -1,10 +1,13 @@
-"""Users' words and keys stay in llama-server: what it prints of requests and answers, and secrets among arguments.
+"""Redaction: users' words that llama-server prints of requests and answers, and keys among its arguments.
 
 Source: the LOG macros of `tools/server` and `common` with a text among their arguments, and captured output.
 """
 
 import re
-from typing import NamedTuple
+from contextlib import suppress
+from typing import Annotated, NamedTuple
+
+import msgspec
 
 from exporter.logs.record import Record
 
@@ -52,17 +55,35 @@ TEXT_FUNCTIONS = frozenset({"add_text"})
 """They print nothing but text."""
 NUMBERS = frozenset({"print_timing", "release", "get_availabl"})
 """Functions of slots that print nothing but numbers: half of the lines of a busy server are theirs."""
-EXCEPTION = re.compile(r'(?s)got exception: .*"code":(\d+),.*"type":"(\w+)"\}+$')
+EXCEPTION = "got exception: "
+"""What stands before the JSON of an error."""
 SECRET_FLAGS = frozenset({"--api-key", "--hf-token", "-hft"})
 SECRET = re.compile(rf"({'|'.join(sorted(SECRET_FLAGS))})=\S+")
 WITHHELD = "[withheld: {} characters that may hold users' words]"
 WITHHELD_SECRET = "[withheld: a secret]"  # noqa: S105 -- the note in its place
 
 
-def private(record: Record) -> bool:
-    """True when the message may hold a prompt or an answer.
+class Error(msgspec.Struct):
+    """What is no user's text in the JSON of an error."""
 
-    What a build tells at level debug changes from month to month, so a quoted text there is private whatever is around.
+    code: Annotated[int, msgspec.Meta(ge=0, le=999)]
+    type: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,64}\Z")]
+
+
+class ErrorBody(msgspec.Struct):
+    """An error as mid and new builds print it; old ones print `Error` itself."""
+
+    error: Error
+
+
+_error = msgspec.json.Decoder(Error)
+_error_body = msgspec.json.Decoder(ErrorBody)
+
+
+def private(record: Record) -> bool:
+    """Return True when the message may hold a prompt or an answer.
+
+    What a build prints at level debug changes from month to month, so a quoted text there is private whatever it is.
     """
     message = record.message
     # All marks come with one of these, and most records have neither.
@@ -72,19 +93,23 @@ def private(record: Record) -> bool:
 
 
 def withhold(message: str) -> str:
-    """What is shipped in place of a private message: a note of its length, and the code and type of an error."""
+    """Return what is shipped in place of a private message: a note of its length, and the code and type of an error."""
     note = WITHHELD.format(len(message))
-    found = EXCEPTION.match(message)
-    return f"got exception: {found[1]} {found[2]} {note}" if found else note
+    if message.startswith(EXCEPTION):
+        text = message.removeprefix(EXCEPTION)
+        with suppress(msgspec.DecodeError, UnicodeEncodeError, RecursionError):  # what is no such JSON is all private
+            error = _error_body.decode(text).error if text.startswith('{"error":') else _error.decode(text)
+            return f"{EXCEPTION}{error.code} {error.type} {note}"
+    return note
 
 
-class Secrets:
-    """Takes the values of keys out of arguments: a router prints its children's one a line, an error the wrong one."""
+class ArgumentRedactor:
+    """Removes the values of keys from arguments: a router prints its children's one a line, an error the wrong one."""
 
     def __init__(self) -> None:
         self._next = False
 
-    def hide(self, record: Record) -> None:
+    def redact(self, record: Record) -> None:
         """Change the record when it holds a secret."""
         argument = record.message.strip()
         record.message = WITHHELD_SECRET if self._next else SECRET.sub(rf"\1={WITHHELD_SECRET}", record.message)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from exporter.logs.record import LEVELS, Level, Source
+from exporter.logs.record import LEVELS, Level, LogSource
 
 WAITING = 1000
 """Records that a listener may lag behind; one that is slower is dropped, and never waited for."""
@@ -23,16 +23,16 @@ class _Block(NamedTuple):
     end: int
 
 
-class _Sought(msgspec.Struct):
+class _Searched(msgspec.Struct):
     """What a search looks at."""
 
     level: Level
-    source: Source
+    source: LogSource
     model: str | None = None
     message: str = ""
 
 
-_decode = msgspec.json.Decoder(_Sought).decode
+_decode = msgspec.json.Decoder(_Searched).decode
 
 
 class Tail:

@@ -1,4 +1,4 @@
-"""The last quarter of an hour in a few numbers, for the page: what `/metrics` says, looked at every five seconds."""
+"""The last quarter of an hour in a few numbers, for the page: what `/metrics` says, sampled every five seconds."""
 
 import asyncio
 import time
@@ -11,18 +11,19 @@ from exporter.gpu.owners import OTHER
 from exporter.metrics.definitions import gpu, host, usage
 from exporter.metrics.families import Family, Metric
 from exporter.metrics.scrape import Scraper
+from exporter.tasks import Border
 
 INTERVAL = 5.0
 SPAN = 15 * 60.0
 SLICE = ":"
-"""What the index of a MIG slice has: its memory is its card's, and the card has a row of its own."""
+"""The index of a MIG slice contains it: its memory is its card's, and the card has a row of its own."""
 COLLECTORS = frozenset({"usage", "requests", "host", "gpu_nvidia", "gpu_amd"})
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """One look, over all models and all GPUs. None is what could not be known then.
+    """The values of one moment over all models and all GPUs; None is unknown.
 
-    `time` is Unix time, utilizations are ratios (of GPUs the mean), memory is in bytes.
+    `time` is Unix time, utilizations are ratios (for GPUs the mean), memory is in bytes.
     """
 
     time: float
@@ -43,22 +44,26 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class History:
-    """Looks through the collectors of `scraper`, each look in `timeout` seconds."""
+    """Scrapes the collectors of `scraper` and keeps `points`; each scrape takes `timeout` seconds at most."""
 
-    def __init__(self, scraper: Scraper, timeout: float) -> None:
+    def __init__(self, scraper: Scraper, timeout: float, border: Border) -> None:
         self._scraper = scraper
+        self._border = border
         self.timeout = timeout
         self._cpu: dict[str, float] = {}
         self.points: deque[Point] = deque(maxlen=int(SPAN / INTERVAL))
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Add points until cancelled."""
+        await self._border.keep_running("history", self._add_points)
+
+    async def _add_points(self) -> None:
         while True:
-            await self.look()
+            await self.add_point()
             await asyncio.sleep(INTERVAL)
 
-    async def look(self) -> None:
-        """Add a point."""
+    async def add_point(self) -> None:
+        """Scrape, and add a point."""
         outcomes = await self._scraper.scrape(self.timeout, COLLECTORS)
         self.points.append(self._point([family for outcome in outcomes for family in outcome.families]))
 
@@ -66,7 +71,7 @@ class History:
         found: dict[str, list[tuple[dict[str, str], float]]] = {}
         for family in families:
             values = found.setdefault(family.name, [])
-            labelled = [(dict(sample.labels), float(sample.value)) for sample in family.samples if not sample.suffix]
+            labelled = [(dict(sample.labels), sample.value) for sample in family.samples if not sample.suffix]
             values += [(labels, value) for labels, value in labelled if SLICE not in labels.get("gpu", "")]
 
         def total(metric: Metric, **labels: str) -> float | None:
@@ -96,7 +101,7 @@ class History:
         )
 
     def _cpu_utilization(self, seconds: Iterable[tuple[dict[str, str], float]]) -> float | None:
-        """The share of all CPUs' time since the look before that was not idle (waiting for a disk is)."""
+        """Return the share of all CPUs' time since the last point that was not idle (waiting for a disk is idle)."""
         now: dict[str, float] = {}
         for labels, value in seconds:
             now[labels["mode"]] = now.get(labels["mode"], 0) + value

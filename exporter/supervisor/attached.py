@@ -3,31 +3,42 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
-from exporter.llama.client import Health
-from exporter.supervisor.snapshot import Observer, Snapshot
-from exporter.supervisor.states import State
+from exporter.llama.api import Health
+from exporter.supervisor.states import Observer, Snapshot, State, Status
 
 
 class AttachedServer:
-    """Asks for health every `interval` seconds. It is wanted to run; that it does not answer is `stopped`."""
+    """Requests the health of the server at `url` every `interval` seconds, which may change at any time.
 
-    def __init__(self, *, probe: Callable[[], Awaitable[Health]], interval: float, url: str, observe: Observer) -> None:
+    It is desired to run; that it does not answer is `stopped`. `refusal` tells why its numbers mean nothing, None when
+    they do.
+    """
+
+    def __init__(
+        self,
+        *,
+        probe: Callable[[], Awaitable[Health]],
+        interval: float,
+        url: str,
+        observe: Observer,
+        refusal: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._probe = probe
-        self._interval = interval
+        self.interval = interval
         self._url = url
-        self._observe = observe
-        self._snapshot = Snapshot(desired=True, reason=f"{url} has not been asked yet")
+        self._refusal = refusal
+        self._status = Status(observe)
+        self._status.change(desired=True, reason=f"{url} has not been asked yet")
         self._closed = asyncio.Event()
 
     @property
     def snapshot(self) -> Snapshot:
         """What is known now."""
-        return self._snapshot
+        return self._status.snapshot
 
     def start(self) -> None:
-        """Nothing to do: it is not ours to start."""
+        """Do nothing: it is not ours to start."""
 
     def close(self) -> None:
         """Let `run` return. The server goes on."""
@@ -35,12 +46,15 @@ class AttachedServer:
 
     async def run(self) -> None:
         """Watch until `close`."""
-        while not self._closed.is_set():
-            self._judge(await self._probe())
-            try:
-                await asyncio.wait_for(self._closed.wait(), self._interval)
-            except TimeoutError:
-                continue
+        closed = asyncio.create_task(self._closed.wait())
+        while not closed.done():
+            probe = asyncio.ensure_future(self._probe())
+            await asyncio.wait({probe, closed}, return_when=asyncio.FIRST_COMPLETED)
+            if closed.done():
+                probe.cancel()
+                return
+            self._judge(probe.result())
+            await asyncio.wait({closed}, timeout=self.interval)
 
     def _judge(self, health: Health) -> None:
         state, reason = {
@@ -49,11 +63,7 @@ class AttachedServer:
             Health.ERROR: (State.UNRESPONSIVE, f"{self._url}/health answers neither 200 nor 503"),
             Health.NO_ANSWER: (State.STOPPED, f"nothing answers at {self._url}"),
         }[health]
-        before = self._snapshot
-        self._snapshot = replace(before, state=state, reason=reason)
-        if state is State.READY and before.ready is None:
-            self._snapshot = replace(self._snapshot, ready=time.monotonic())
-        elif state is not State.READY:
-            self._snapshot = replace(self._snapshot, ready=None)
-        if self._snapshot != before:
-            self._observe(before, self._snapshot)
+        if state is State.READY and (refusal := self._refusal()) is not None:
+            state, reason = State.UNRESPONSIVE, f"{self._url}: {refusal}"
+        ready = (self.snapshot.ready or time.monotonic()) if state is State.READY else None
+        self._status.change(state=state, reason=reason, ready=ready)

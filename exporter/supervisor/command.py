@@ -1,21 +1,22 @@
 """From settings to a running process: what the command line is, whether it can work, and its pipes to the log."""
 
-import errno
+import asyncio
 import os
 import shutil
-import socket
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import psutil
-
-from exporter.config import Config, LiveServer
-from exporter.logs.stream import LogStream
-from exporter.supervisor.process import CannotStartError, ChildProcess, Exit
+from exporter.config import LiveServer
+from exporter.llama.facts import Target
+from exporter.logs.server_log import ServerLog
+from exporter.supervisor.pids import PortInUseError, check_port_free
+from exporter.supervisor.process import PASSING, CannotStartError, ChildProcess, Exit
 
 GET_A_BINARY = "install llama.cpp (https://github.com/ggml-org/llama.cpp/releases) or set server.binary to its path"
 GET_A_MODEL = "give an existing file, or let llama-server download one: -hf ggml-org/gemma-3-1b-it-GGUF"
 MODEL_FLAGS = ("-m", "--model")
+CHECK_TIMEOUT = 10.0
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 -- names of it, nothing is bound
 
 
@@ -33,11 +34,9 @@ def listening_address(server: LiveServer) -> tuple[str, int]:
     return argument(server.args, "--host") or server.host, int(port) if port.isdecimal() else server.port
 
 
-def base_url(config: Config) -> str:
-    """Return the URL at which llama-server answers, from this machine."""
-    if config.start.server.attach is not None:
-        return config.start.server.attach
-    host, port = listening_address(config.live.server)
+def server_url(server: LiveServer) -> str:
+    """Return where a supervised llama-server answers, from this machine."""
+    host, port = listening_address(server)
     host = ANY_ADDRESS.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -86,10 +85,32 @@ def check_model(server: LiveServer, env: Mapping[str, str]) -> None:
         raise CannotStartError(f"the model file {path} is not readable for this user", retry=False)
 
 
-class LoggedChild(ChildProcess):
-    """A child whose end is its end in the log as well: what it wrote last has been read when `wait` returns."""
+def check_start(server: LiveServer, *, port_needed: bool = True) -> list[str]:
+    """Return the program to run, after checks of what can be seen before a start. Raise `CannotStartError`.
 
-    log: LogStream
+    Files may lie on mounts that hang, and the owner of a port is found by a walk over the system's sockets: for a
+    thread.
+    """
+    env = {**os.environ, **server.env}
+    program = find_program(server, env.get("PATH"))
+    check_model(server, env)
+    if port_needed:
+        host, port = listening_address(server)
+        try:
+            check_port_free(host, port)
+        except PortInUseError as error:
+            raise CannotStartError(str(error), retry=True) from None
+        except OSError as error:
+            raise CannotStartError(
+                f"cannot listen on {host} port {port}: {error}", retry=error.errno in PASSING
+            ) from None
+    return program
+
+
+class LoggedChild(ChildProcess):
+    """A child whose exit is also the end of its log: what it wrote last has been read when `wait` returns."""
+
+    log: ServerLog
 
     async def wait(self) -> Exit:
         """Wait for the process, then for its pipes."""
@@ -99,72 +120,45 @@ class LoggedChild(ChildProcess):
 
 
 class Launcher:
-    """Starts llama-server as `settings` say. `api_key` reaches it by its environment, which `ps` does not show."""
+    """Starts llama-server as the settings say. `api_key` reaches it by its environment, which `ps` does not show.
 
-    def __init__(self, settings: LiveServer, log: LogStream, api_key: str | None) -> None:
-        self.settings = settings
+    `started` is called with where a new process will answer, before its first log line is read.
+    """
+
+    def __init__(
+        self, settings: LiveServer, log: ServerLog, api_key: str | None, started: Callable[[Target], None]
+    ) -> None:
+        self._settings = settings
         self._log = log
         self._api_key = api_key
+        self._started = started
+        self._program: list[str] = []
+
+    def configure(self, settings: LiveServer) -> None:
+        """Start it with these settings from now on."""
+        self._settings = settings
+
+    async def check(self) -> None:
+        """Check what can be checked before. Raise `CannotStartError` with what is wrong and what to do."""
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT):
+                self._program = await asyncio.to_thread(check_start, self._settings)
+        except TimeoutError:
+            raise CannotStartError(
+                f"the program and the model file could not be looked at within {CHECK_TIMEOUT:.0f} s: does a mount "
+                "hang?",
+                retry=True,
+            ) from None
 
     async def spawn(self) -> LoggedChild:
-        """Check what can be checked, then start. Raise `CannotStartError` with what is wrong and what to do."""
-        server = self.settings
+        """Start what was checked. Raise `CannotStartError` when the system refuses."""
+        server = self._settings
         env = {**os.environ, **server.env}
         if self._api_key is not None:
             env.setdefault("LLAMA_API_KEY", self._api_key)
-        program = find_program(server, env.get("PATH"))
-        check_model(server, env)
-        host, port = listening_address(server)
-        try:
-            check_port_free(host, port)
-        except PortInUseError as error:
-            raise CannotStartError(str(error), retry=True) from None
-        except OSError as error:
-            raise CannotStartError(f"cannot listen on {host} port {port}: {error}", retry=False) from None
-        child = await LoggedChild.spawn(command_line(server, program), env, server.cwd)
+        child = await LoggedChild.spawn(command_line(server, self._program), env, server.cwd)
         child.log = self._log
+        sleeps = "--sleep-idle-seconds" in server.args or "LLAMA_ARG_SLEEP_IDLE_SECONDS" in env
+        self._started(Target(server_url(server), Path(server.cwd or "."), sleeps, time.monotonic()))
         self._log.follow(child.stdout_fd, child.stderr_fd)
         return child
-
-
-class PortInUseError(Exception):
-    """Another process listens on the address. `pid` and `name` are None when the system does not tell us."""
-
-    def __init__(self, host: str, port: int, pid: int | None, name: str | None) -> None:
-        self.pid = pid
-        self.name = name
-        owner = f"process {pid} ({name})" if pid else "a process that this user may not see"
-        super().__init__(
-            f"port {port} on {host} is in use by {owner}; stop it, choose another server.port, "
-            f"or watch it with server.attach: http://{host}:{port}"
-        )
-
-
-def check_port_free(host: str, port: int) -> None:
-    """Bind and let go. Raise `PortInUseError` when taken, `OSError` when the address is not ours to listen on."""
-    family, kind, proto, _, address = socket.getaddrinfo(
-        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    with socket.socket(family, kind, proto) as probe:
-        # As llama-server does: the TIME_WAIT of its predecessor is no conflict.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-            # A second socket may bind with SO_REUSEADDR on some systems, but only one can listen.
-            probe.listen(1)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            raise PortInUseError(host, port, *port_owner(port)) from None
-
-
-def port_owner(port: int) -> tuple[int | None, str | None]:
-    """PID and name of the process that listens on `port`, as far as this user may see it."""
-    try:
-        for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
-            if listens and connection.pid:
-                return connection.pid, psutil.Process(connection.pid).name()
-    except (psutil.AccessDenied, psutil.NoSuchProcess):
-        return None, None
-    return None, None

@@ -1,6 +1,11 @@
-"""The states of a supervised llama-server and every legal change between them. Imports nothing of the project."""
+"""The states of a supervised llama-server, every legal change between them, and what is known of it now."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Literal
+
+from exporter.supervisor.process import Exit
 
 
 class State(StrEnum):
@@ -50,3 +55,81 @@ def check_edge(before: State, after: State) -> None:
     """Raise `IllegalEdgeError` unless the table has the edge."""
     if after not in EDGES[before]:
         raise IllegalEdgeError(f"{before} -> {after}")
+
+
+RestartReason = Literal["crash", "unresponsive", "requested", "config"]
+RESTART_REASONS: tuple[RestartReason, ...] = ("crash", "unresponsive", "requested", "config")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is known about the server now. Collectors and the API read it; nobody but the supervisor replaces it.
+
+    `run` counts the processes that were started: it names the present or the last one. `started` and `ready` are
+    monotonic times of this process; `started_at` is wall clock, in seconds since the epoch. `reason` says in a sentence
+    why the state is what it is, where that is not plain. `restarts` and `exits` are counts by reason and by exit code
+    or signal name. `last_exit_cause` is the likely cause by name, where log or signal show it.
+    """
+
+    state: State = State.STOPPED
+    desired: bool = False
+    run: int = 0
+    pid: int | None = None
+    started: float | None = None
+    started_at: float | None = None
+    ready: float | None = None
+    reason: str | None = None
+    last_exit: Exit | None = None
+    last_exit_lines: tuple[str, ...] = ()
+    last_exit_cause: str | None = None
+    restarts: tuple[tuple[str, int], ...] = tuple((reason, 0) for reason in RESTART_REASONS)
+    exits: tuple[tuple[str, int], ...] = ()
+
+
+Observer = Callable[[Snapshot, Snapshot], None]
+"""Called at every change: (before, after)."""
+
+
+class Status:
+    """Holds the snapshot; `observe` is called at every change of it."""
+
+    def __init__(self, observe: Observer) -> None:
+        self.snapshot = Snapshot()
+        self._observe = observe
+
+    def enter(self, state: State, **changes: object) -> None:
+        """Change the state, and other fields with it. Raise `IllegalEdgeError` for a change that the table lacks."""
+        if state is not self.snapshot.state:
+            check_edge(self.snapshot.state, state)
+        self.change(state=state, **changes)
+
+    def change(self, **changes: object) -> None:
+        """Change fields other than the state."""
+        before = self.snapshot
+        self.snapshot = replace(before, **changes)  # type: ignore[arg-type]
+        if self.snapshot != before:
+            self._observe(before, self.snapshot)
+
+    def count_restart(self, reason: RestartReason) -> None:
+        """Count a restart for this reason."""
+        self.change(restarts=counted(self.snapshot.restarts, reason))
+
+    def process_ended(self, exit_: Exit, lines: tuple[str, ...], cause: str | None) -> None:
+        """The process has ended: how, after which last lines of its log, and from which likely cause."""
+        self.change(
+            pid=None,
+            started=None,
+            started_at=None,
+            ready=None,
+            last_exit=exit_,
+            last_exit_lines=lines,
+            last_exit_cause=cause,
+            exits=counted(self.snapshot.exits, exit_.label),
+        )
+
+
+def counted(counts: tuple[tuple[str, int], ...], key: str) -> tuple[tuple[str, int], ...]:
+    """Return `counts` with one more of `key`."""
+    found = dict(counts)
+    found[key] = found.get(key, 0) + 1
+    return tuple(found.items())

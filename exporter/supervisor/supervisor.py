@@ -1,105 +1,159 @@
-"""The one task that owns llama-server's process: starts it, lives with it, and decides what follows its end."""
+"""The one task that owns llama-server's process: starts it, supervises it, and decides what follows its end."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
 
-from exporter.llama.client import Health
-from exporter.supervisor.activity import Activity, Unknown
-from exporter.supervisor.backoff import Backoff
+from exporter.config import LiveServer
+from exporter.llama.api import Health
+from exporter.supervisor.commands import Close, Command, CommandQueue, Reload, Restart, Start, Stop
 from exporter.supervisor.exit_causes import likely_cause, oom_kills
-from exporter.supervisor.life import Care, Life
+from exporter.supervisor.policy import Backoff, Policy
 from exporter.supervisor.process import CannotStartError, ChildProcess, Exit
-from exporter.supervisor.record import Record
-from exporter.supervisor.snapshot import Observer, Policy, RestartReason, Snapshot
-from exporter.supervisor.states import RUNNING, State
-from exporter.supervisor.wishes import Wishes
+from exporter.supervisor.run import Control, ProcessRun, Progress
+from exporter.supervisor.states import RUNNING, Observer, RestartReason, Snapshot, State, Status
+
+
+class Launcher(Protocol):
+    """Starts llama-server as the settings say."""
+
+    def configure(self, settings: LiveServer) -> None:
+        """Start it with these settings from now on."""
+        ...
+
+    async def check(self) -> None:
+        """Check what can be checked before. Raise `CannotStartError`. It may be cancelled."""
+        ...
+
+    async def spawn(self) -> ChildProcess:
+        """Start it. Raise `CannotStartError`."""
+        ...
 
 
 class Supervisor:
-    """Keeps one process in the state that is wanted.
+    """Keeps one process in the state that is desired; `run` takes commands from one queue, in their order.
 
-    `spawn` starts it (and may refuse with `CannotStartError`), `probe` asks for its health, `observe` is told of every
-    change, `last_lines` gives the end of its log. `start`, `stop` and `restart` may be called from the event loop at
-    any time; they only leave a wish, which `run` fulfils.
+    `probe` requests its health, `observe` is called at every change, `last_lines` gives the end of its log.
     """
 
     def __init__(
         self,
         *,
-        spawn: Callable[[], Awaitable[ChildProcess]],
+        launcher: Launcher,
         probe: Callable[[], Awaitable[Health]],
+        progress: Progress,
         policy: Policy,
         backoff: Backoff,
         observe: Observer,
         last_lines: Callable[[], tuple[str, ...]] = tuple,
-        activity: Activity | None = None,
         oom_kills: Callable[[], int] = oom_kills,
     ) -> None:
-        self._spawn = spawn
-        self._care = Care(probe, activity or Unknown(), policy, backoff)
-        self._record = Record(observe)
-        self._wishes = Wishes()
+        self._launcher = launcher
+        self._commands, self._status = CommandQueue(), Status(observe)
+        self._control = Control(probe, progress, policy, backoff, self._wait)
         self._last_lines = last_lines
         self._oom_kills = oom_kills
+        self._closing = False
 
     @property
     def snapshot(self) -> Snapshot:
         """What is known now."""
-        return self._record.snapshot
+        return self._status.snapshot
 
-    def configure(self, policy: Policy, backoff: Backoff) -> None:
-        """Go on with another policy; failures are counted from none."""
-        self._care.policy, self._care.backoff = policy, backoff
+    @property
+    def closing(self) -> bool:
+        """Whether `close` was called: no other command counts any more."""
+        return self._closing
 
     def start(self) -> None:
-        """Want the server running. Leaves `failed` and cuts a backoff short."""
-        self._care.backoff.forget()
-        self._record.change(desired=True)
-        self._wishes.made()
+        """Command that the server runs."""
+        self._submit(Start(), desired=True)
 
     def stop(self) -> None:
-        """Want the server stopped."""
-        self._wishes.restart = None
-        self._record.change(desired=False)
-        self._wishes.made()
+        """Command that the server is stopped."""
+        self._submit(Stop(), desired=False)
 
-    def restart(self, reason: RestartReason) -> None:
-        """Want a new process in place of the running one; the same as `start` when none runs."""
-        if self.snapshot.state in RUNNING:
-            self._wishes.restart = reason
-        self.start()
+    def restart(self, reason: RestartReason, run: int) -> None:
+        """Command a new process in place of the one of this run; the same as `start` when none runs."""
+        self._submit(Restart(reason, run), desired=True)
+
+    def reload(self, settings: LiveServer, *, replace: bool) -> None:
+        """Command other settings, and with `replace` a new process in place of the one that runs now."""
+        self._submit(Reload(settings, replace, self.snapshot.run), desired=self.snapshot.desired)
 
     def close(self) -> None:
-        """Want the server stopped and `run` to return; called again, kill it at once."""
-        self._wishes.hurry = self._wishes.closing
-        self._wishes.closing = True
-        self.stop()
+        """Command that the server is stopped and `run` returns; called again, that it is killed at once."""
+        command, self._closing = Close(at_once=self._closing), True
+        self._status.change(desired=False)
+        self._commands.put(command)
+
+    def _submit(self, command: Command, *, desired: bool) -> None:
+        if not self._closing:
+            self._status.change(desired=desired)
+            self._commands.put(command)
 
     async def run(self) -> None:
-        """Own the process until `close`."""
+        """Own the process until `close`. Called again after a failure of its own, it begins without a process."""
+        if self.snapshot.state is not State.STOPPED:
+            self._status.change(state=State.STOPPED, pid=None, started=None, started_at=None, ready=None)
         while True:
-            self._wishes.all_seen()
+            self._take()
             if self.snapshot.desired:
-                await self._start_and_live()
+                await self._start_and_supervise()
                 continue
             if self.snapshot.state is not State.STOPPED:
-                self._record.enter(State.STOPPED, reason=None)
-            if self._wishes.closing:
+                self._status.enter(State.STOPPED, reason=None)
+            if self._closing:
                 return
-            await self._wishes.wait()
+            await self._wait()
 
-    async def _start_and_live(self) -> None:
-        """One process, from the try to start it until the next may be tried."""
+    async def _wait(self, *tasks: asyncio.Task[Any], within: float | None = None) -> None:
+        await self._commands.wait(*tasks, within=within)
+        self._take()
+
+    def _take(self) -> bool:
+        """Put the commands that came into force; return whether any of them ends a pause before a start."""
+        control, pressing = self._control, False
+        for command in self._commands.take():
+            pressing = pressing or not isinstance(command, Reload)
+            match command:
+                case Start():
+                    control.backoff.forget()
+                case Stop():
+                    control.replace = None
+                case Restart():
+                    control.backoff.forget()
+                    self._replace(command.run, command.reason)
+                case Reload():
+                    self._launcher.configure(command.settings)
+                    control.policy, control.backoff = Policy.of(command.settings), Backoff.of(command.settings)
+                    pressing = pressing or command.replace or self.snapshot.state is State.FAILED
+                    if command.replace:
+                        self._replace(command.run, "config")
+                case Close():
+                    control.replace, control.hurry = None, command.at_once
+        return pressing
+
+    def _replace(self, run: int, reason: RestartReason) -> None:
+        """Replace the process of this run, unless it has ended by now."""
+        if run == self.snapshot.run and self.snapshot.state in RUNNING:
+            self._control.replace = reason
+
+    async def _start_and_supervise(self) -> None:
+        """Run one process, from the try to start it until the next may be tried."""
         try:
-            child = await self._spawn()
+            if not await self._checked():
+                return
+            child = await self._launcher.spawn()
         except CannotStartError as error:
             await self._after_failure(str(error), retry=error.retry)
             return
         kills_before = self._oom_kills()
-        exit_, ending = await Life(child, self._record, self._wishes, self._care).run()
+        exit_, ending = await ProcessRun(child, self._status, self._control).until_exit()
         lines = self._last_lines()
         cause = likely_cause(exit_, lines, self._oom_kills() - kills_before)
-        self._record.process_ended(exit_, lines, None if cause is None else cause[0])
+        self._status.process_ended(exit_, lines, None if cause is None else cause[0])
         if not self.snapshot.desired:
             return
         if ending is None:
@@ -107,27 +161,44 @@ class Supervisor:
         elif ending.why is not None and ending.restart is not None:
             await self._after_failure(ending.why, retry=True, restart=ending.restart)
         elif ending.restart is not None:
-            self._record.count_restart(ending.restart)
+            self._status.count_restart(ending.restart)
+
+    async def _checked(self) -> bool:
+        """Check before a start; False when a command came meanwhile, since a check can hang on a dead mount."""
+        checking = asyncio.create_task(self._launcher.check())
+        await self._commands.wait(checking)
+        if checking.done():
+            checking.result()
+            return True
+        checking.cancel()
+        return False
 
     async def _after_crash(self, exit_: Exit, advice: str | None) -> None:
-        """It ended although it was wanted."""
+        """Decide what follows an end of its own."""
         how = f"it {exit_} ({advice})" if advice else f"it {exit_}"
-        policy = self._care.policy.restart
+        policy = self._control.policy.restart
         if exit_.code == 0 and policy != "always":
-            self._record.enter(State.STOPPED, desired=False, reason=f"{how}; server.restart.policy is {policy}")
+            self._status.enter(State.STOPPED, desired=False, reason=f"{how}; server.restart.policy is {policy}")
         elif policy == "never":
             await self._after_failure(f"{how}; server.restart.policy is never", retry=False)
         else:
             await self._after_failure(how, retry=True, restart="crash")
 
     async def _after_failure(self, reason: str, *, retry: bool, restart: RestartReason | None = None) -> None:
-        """Wait for the next try, or give up; in both cases until somebody wishes something."""
-        delay = self._care.backoff.failed(time.monotonic()) if retry else None
-        if delay is None:
-            self._record.enter(State.FAILED, reason=f"{reason}; gave up after repeated failures" if retry else reason)
-            await self._wishes.wait()
-            return
-        self._record.enter(State.BACKOFF, reason=f"{reason}; next try in {delay:.1f} s")
-        await self._wishes.wait(within=delay)
-        if restart is not None and self.snapshot.desired:
-            self._record.count_restart(restart)
+        """Wait for the next try, or give up; in both cases until a command ends that."""
+        delay = self._control.backoff.failed(time.monotonic()) if retry else None
+        if delay is not None:
+            self._status.enter(State.BACKOFF, reason=f"{reason}; next try in {delay:.1f} s")
+        else:
+            self._status.enter(State.FAILED, reason=f"{reason}; gave up after repeated failures" if retry else reason)
+        await self._pause(delay)
+        if delay is not None and restart is not None and self.snapshot.desired:
+            self._status.count_restart(restart)
+
+    async def _pause(self, seconds: float | None) -> None:
+        """Wait so long (None: without end), or until a command ends the pause."""
+        end = None if seconds is None else time.monotonic() + seconds
+        while (left := None if end is None else end - time.monotonic()) is None or left > 0:
+            await self._commands.wait(within=left)
+            if self._take():
+                return

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from loguru import logger
 
-from exporter.supervisor.snapshot import Snapshot
+from exporter.supervisor.states import Snapshot
 
 
 class Notifier:

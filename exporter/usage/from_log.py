@@ -1,9 +1,8 @@
 """Exact tokens of one model, from what the log says of requests and `/slots` of the running ones."""
 
 from collections.abc import Sequence
-from typing import Protocol
 
-from exporter.llama.slots import Slot
+from exporter.llama.api import Slot
 from exporter.logs.events import Finished, Launched, Progress, RequestEvent
 from exporter.usage.tokens import Tokens
 
@@ -16,30 +15,12 @@ Key = tuple[int | None, int]
 """A request: the port of the router's child (None without a router), and the task, a number of that process."""
 
 
-class Usage(Protocol):
-    """Totals that never go back, running requests included."""
-
-    @property
-    def totals(self) -> Tokens:
-        """All tokens so far."""
-        ...
-
-    @property
-    def running(self) -> int:
-        """Requests that a slot works on now."""
-        ...
-
-    def gone(self, child: int | None) -> None:
-        """The process has ended: its running requests keep what was last seen of them."""
-        ...
-
-
 def seen_of(slot: Slot) -> Tokens:
     """What a busy slot shows of its request."""
     return Tokens(slot.prompt_processed or 0, slot.prompt_cached or 0, slot.generated)
 
 
-class LoggedUsage:
+class FromLog:
     """Finished requests count as their timing lines say, running ones as `/slots` last showed them.
 
     A request that ends without timings (the client went away) keeps what was last seen of it. The pipe and `/slots` are
@@ -109,6 +90,11 @@ class LoggedUsage:
             if key not in self._ended:
                 self._missed.pop(key, None)
                 self._see(key, seen_of(slot))
+
+    def begin(self, child: int | None) -> None:
+        """Take note of a new process at this port: its tasks count from 0 and are none of those that were there."""
+        self.gone(child)
+        self._ended = {key: tokens for key, tokens in self._ended.items() if key[0] != child}
 
     def gone(self, child: int | None) -> None:
         """The process has ended: its running requests keep what was last seen, unless its last lines tell more."""

@@ -6,49 +6,56 @@ from collections.abc import Mapping, Sequence
 from loguru import logger
 
 from exporter.logs.events import Finished, RequestEvent
-from exporter.usage.from_counters import CountedUsage
-from exporter.usage.from_log import LoggedUsage
+from exporter.usage.from_counters import FromCounters
+from exporter.usage.from_log import FromLog
 from exporter.usage.histograms import Outcomes
-from exporter.usage.tokens import Rate, Tokens
+from exporter.usage.tokens import Rate
 
 UNNAMED = 10_000
 """Events that are kept at most of a process whose model is not known yet."""
+UNNAMED_PROCESSES = 64
 
 
-class Account:
-    """One model's tokens, their rate, and the outcomes of its requests as far as a log told of any."""
+class ModelUsage:
+    """One model's tokens, their rate, and the outcomes of its requests as far as a log reported any."""
 
     def __init__(self, model: str, rate: Rate, outcomes: Outcomes, *, logged: bool) -> None:
         self.model = model
         self.rate = rate
         self.outcomes = outcomes
-        self.usage: LoggedUsage | CountedUsage = LoggedUsage() if logged else CountedUsage()
+        self.tokens: FromLog | FromCounters = FromLog() if logged else FromCounters()
         self.heard: set[int | None] = set()
-        """Processes (by port) whose log has told of a request."""
+        """Processes (by port) whose log has reported a request."""
 
     def take(self, event: RequestEvent) -> None:
-        """What the log says of one of its requests."""
+        """Take what the log reports of one of its requests."""
         self.heard.add(event.child)
-        if isinstance(self.usage, LoggedUsage):
-            self.usage.take(event)
+        if isinstance(self.tokens, FromLog):
+            self.tokens.take(event)
         if isinstance(event, Finished):
             self.outcomes.take(event)
 
-    def begin(self, *, logged: bool) -> None:
+    def begin(self, child: int | None, *, logged: bool) -> None:
         """A new process of the model has begun, with a log or without: totals go on, its counters began at 0."""
         if not logged:
-            self.usage = CountedUsage(self.usage.totals, Tokens())
-        elif isinstance(self.usage, CountedUsage):
-            self.usage = LoggedUsage(self.usage.totals)
+            self.tokens = FromCounters(self.tokens.totals, met_at_birth=True)
+        elif isinstance(self.tokens, FromLog):
+            self.tokens.begin(child)
+        else:
+            self.tokens = FromLog(self.tokens.totals)
 
     def gone(self, child: int | None) -> None:
         """A process of the model has ended."""
-        self.usage.gone(child)
+        self.tokens.gone(child)
         self.heard.discard(child)
 
+    def observe(self, now: float) -> None:
+        """Take a point of the rate at monotonic time `now`."""
+        self.rate.observe(now, self.tokens.totals, busy=bool(self.tokens.running))
 
-class Ledger:
-    """The accounts by model. `logged`: the log of the servers is read; `window` is that of the rates in seconds.
+
+class UsageStore:
+    """Usage by model, in `models`. `logged`: the log of the servers is read; `window` is that of rates in seconds.
 
     `buckets` are bounds of histograms by the metric's name, where they are not the usual ones.
     """
@@ -58,48 +65,53 @@ class Ledger:
         self._window = window
         self._buckets = buckets
         self._unnamed: dict[int | None, deque[RequestEvent]] = {}
-        self._silent_said = False
-        self.accounts: dict[str, Account] = {}
+        self._warned = False
+        self.models: dict[str, ModelUsage] = {}
 
-    def account(self, model: str) -> Account:
-        """The account of `model`, opened if need be."""
-        if model not in self.accounts:
-            self.accounts[model] = Account(model, Rate(self._window), Outcomes(self._buckets), logged=self.logged)
-        return self.accounts[model]
+    @property
+    def running(self) -> int:
+        """Requests that slots of all models work on now."""
+        return sum(usage.tokens.running for usage in self.models.values())
+
+    def of(self, model: str) -> ModelUsage:
+        """Return the usage of `model`, begun if need be."""
+        if model not in self.models:
+            self.models[model] = ModelUsage(model, Rate(self._window), Outcomes(self._buckets), logged=self.logged)
+        return self.models[model]
 
     def take(self, model: str | None, event: RequestEvent) -> None:
-        """What the log says of a request; while its process has no name yet, it waits for one."""
-        if model is None:
+        """Take what the log reports of a request; while its process has no name yet, it waits for one."""
+        if model is not None:
+            self.of(model).take(event)
+        elif event.child in self._unnamed or len(self._unnamed) < UNNAMED_PROCESSES:
             self._unnamed.setdefault(event.child, deque(maxlen=UNNAMED)).append(event)
-        else:
-            self.account(model).take(event)
 
-    def named(self, child: int | None, model: str) -> Account:
-        """The process at port `child` (None without a router) runs `model`."""
-        account = self.account(model)
+    def named(self, child: int | None, model: str) -> ModelUsage:
+        """The process at port `child` (None without a router) runs `model`: give it what waited for the name."""
+        usage = self.of(model)
         for event in self._unnamed.pop(child, ()):
-            account.take(event)
-        return account
+            usage.take(event)
+        return usage
 
     def gone(self, child: int | None) -> None:
         """That process has ended."""
         self._unnamed.pop(child, None)
-        for account in self.accounts.values():
-            account.gone(child)
+        for usage in self.models.values():
+            usage.gone(child)
 
-    def count(self, account: Account) -> None:
-        """The log of the model's process says nothing of its requests: go by its counters."""
-        account.begin(logged=False)
-        if not self._silent_said:
-            self._silent_said = True
+    def count(self, usage: ModelUsage, child: int | None) -> None:
+        """Go by the counters of the model's process: its log says nothing of its requests."""
+        usage.begin(child, logged=False)
+        if not self._warned:
+            self._warned = True
             logger.warning(
-                "llama-server's log tells nothing of the requests of {} (--log-disable, or a low verbosity): tokens "
-                "are counted from its own counters and /slots, and there are no outcomes and histograms of requests",
-                account.model,
+                "llama-server's log says nothing of the requests of {} (--log-disable, or a low verbosity): tokens are "
+                "counted from its own counters and /slots, and there are no outcomes and histograms of requests",
+                usage.model,
             )
 
     def set_window(self, window: float) -> None:
         """Measure rates over another time."""
         self._window = window
-        for account in self.accounts.values():
-            account.rate.window = window
+        for usage in self.models.values():
+            usage.rate.window = window

@@ -9,13 +9,13 @@ from exporter.config import ConfigSource
 from exporter.logs.tail import Tail
 from exporter.metrics.history import History
 from exporter.reload import Reloader
+from exporter.tasks import Border
+from exporter.web.api.commands import ControlHandler, ModelControl, ModelsHandler, ServerControl
 from exporter.web.api.config import ConfigHandler, ReloadHandler
-from exporter.web.api.control import ControlHandler, ServerControl
 from exporter.web.api.events import EventsHandler
 from exporter.web.api.logs import HistoryHandler, LogsHandler
-from exporter.web.api.models import ModelControl, ModelsHandler
 from exporter.web.api.status import StatusHandler
-from exporter.web.auth.guard import Guard
+from exporter.web.auth.access import AccessControl
 from exporter.web.auth.login import LoginHandler
 from exporter.web.http import MAX_BODY, problems
 from exporter.web.metrics import MetricsHandler
@@ -66,16 +66,16 @@ class Services:
     history: History
 
 
-def build_application(services: Services, guard: Guard, headers: Headers) -> web.Application:
-    """The application with all routes, each behind `guard`."""
+def build_application(services: Services, access: AccessControl, headers: Headers, border: Border) -> web.Application:
+    """The application with all routes, each behind `access`."""
     status = services.status
     control = ControlHandler(services.server, lambda: services.reloader.current, status.current)
     models = ModelsHandler(services.models, status.known_models)
-    login = LoginHandler(guard)
-    logs, events = LogsHandler(services.tail), EventsHandler(status.current, services.tail, services.history)
+    login = LoginHandler(access)
+    logs, events = LogsHandler(services.tail), EventsHandler(status.current, services.tail, services.history, border)
     config = ConfigHandler(services.source, services.reloader)
     history, page = HistoryHandler(services.history), PageHandler()
-    application = web.Application(middlewares=[problems, guard.middleware], client_max_size=MAX_BODY)
+    application = web.Application(middlewares=[problems, access.middleware], client_max_size=MAX_BODY)
     application.on_response_prepare.append(headers.prepare)
     application.on_shutdown.append(events.shutdown)
     application.add_routes(

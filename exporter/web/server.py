@@ -1,4 +1,4 @@
-"""The HTTP server's sockets, plain or TLS, and the watch over the files that lock them."""
+"""The HTTP server's sockets, plain or TLS, and the watch over the files with its credentials."""
 
 import asyncio
 import socket
@@ -8,9 +8,10 @@ from aiohttp import web
 from loguru import logger
 
 from exporter.config import ConfigErrors, Web, split_address
-from exporter.web.auth.credentials import read_locks, stamps
-from exporter.web.auth.guard import Guard
-from exporter.web.connections import Doorman, connection_limit
+from exporter.tasks import Border
+from exporter.web.auth.access import AccessControl
+from exporter.web.auth.credentials import read_credentials, stamps
+from exporter.web.connections import ConnectionLimits, connection_limit
 from exporter.web.routes import Headers, Services, build_application
 
 SHUTDOWN_TIMEOUT = 1.0
@@ -18,26 +19,27 @@ KEEPALIVE_TIMEOUT = 75.0
 """Seconds that a connection may be idle between two requests: above the usual scrape intervals."""
 HANDSHAKE_TIMEOUT = 10.0
 BACKLOG = 128
-"""asyncio takes so many connections in one go: few against `MAX_NEWCOMERS`, so that all get to speak before any is put
-out for the next."""
+"""asyncio accepts so many connections in one go: few against `MAX_PENDING`, so that each can send its request before
+it is closed for the next."""
 WATCH_INTERVAL = 2.0
 
 
 class WebServer:
     """Listens as `settings` say from `start` to `stop`; port 0 is any free one, found in `address` then.
 
-    Raises `ConfigErrors` when a file that locks it can't be used. When one changes while it runs it is read anew, and
-    what was before stays in force while it has errors.
+    Raises `ConfigErrors` when a file with credentials can't be used. One that changes is read again, and what was
+    before stays in force while it has errors.
     """
 
-    def __init__(self, services: Services, settings: Web) -> None:
+    def __init__(self, services: Services, settings: Web, border: Border) -> None:
+        self._border = border
         self._settings = settings
-        self._locks = locks = read_locks(settings)
-        self._stamps = stamps(locks.files)
-        self._guard, self._headers = Guard(locks), Headers(locks.web.headers)
+        self._credentials = credentials = read_credentials(settings)
+        self._stamps = stamps(credentials.files)
+        self._access, self._headers = AccessControl(credentials), Headers(credentials.web.headers)
         self.address = split_address(settings.listen_address)
         self._runner = web.AppRunner(
-            build_application(services, self._guard, self._headers),
+            build_application(services, self._access, self._headers, border),
             access_log=None,
             shutdown_timeout=SHUTDOWN_TIMEOUT,
             keepalive_timeout=KEEPALIVE_TIMEOUT,
@@ -51,12 +53,12 @@ class WebServer:
         wanted, port = self.address
         await self._runner.setup()
         self._sockets = await asyncio.to_thread(listening_sockets, wanted, port)
-        await self._serve(self._locks.tls)
+        await self._serve(self._credentials.tls)
         host, port = self._sockets[0].getsockname()[:2]
         self.address = (wanted or host, port)
-        scheme = "https" if self._locks.tls else "http"
+        scheme = "https" if self._credentials.tls else "http"
         logger.info("serving on {}://{}:{}/metrics", scheme, f"[{host}]" if ":" in host else host, port)
-        self._watching = asyncio.create_task(self._watch())
+        self._watching = asyncio.create_task(self._border.keep_running("credentials", self._watch))
 
     async def stop(self) -> None:
         """Close the sockets and the connections."""
@@ -73,12 +75,12 @@ class WebServer:
 
         Each context has a duplicate of the socket, so that at no time nobody listens.
         """
-        doorman = Doorman(self._aiohttp, connection_limit())
+        limits = ConnectionLimits(self._aiohttp, connection_limit())
         before, self._servers = self._servers, []
         loop = asyncio.get_running_loop()
         for listening in self._sockets:
             server = await loop.create_server(
-                doorman,
+                limits,
                 sock=listening.dup(),
                 ssl=tls,
                 ssl_handshake_timeout=HANDSHAKE_TIMEOUT if tls else None,
@@ -95,24 +97,24 @@ class WebServer:
 
     async def _watch(self) -> None:
         """Look at the files now and then: secrets and certificates are replaced while we run."""
-        while self._locks.files:
+        while self._credentials.files:
             await asyncio.sleep(WATCH_INTERVAL)
-            now = stamps(self._locks.files)
+            now = stamps(self._credentials.files)
             if now != self._stamps:
                 self._stamps = now
                 await self._reload()
 
     async def _reload(self) -> None:
         try:
-            locks = read_locks(self._settings)
-            await self._serve(locks.tls)
+            credentials = read_credentials(self._settings)
+            await self._serve(credentials.tls)
         except (ConfigErrors, OSError) as error:
             logger.error("web: {}; what was before stays in force", error)
             return
-        self._guard.change(locks)
-        self._headers.configured = locks.web.headers
-        self._locks, self._stamps = locks, stamps(locks.files)
-        logger.info("web: {} read anew", ", ".join(map(str, locks.files)))
+        self._access.change(credentials)
+        self._headers.configured = credentials.web.headers
+        self._credentials, self._stamps = credentials, stamps(credentials.files)
+        logger.info("web: {} read anew", ", ".join(map(str, credentials.files)))
 
 
 def listening_sockets(host: str, port: int) -> list[socket.socket]:

@@ -6,7 +6,7 @@ from playwright.async_api import Browser, HttpCredentials, expect
 
 from tests.browser.visitor import becomes, button, confirm, visit
 from tests.integration.program import exporter
-from tests.integration.test_web_locks import HASH, PASSWORD, locked
+from tests.integration.test_web_credentials import HASH, PASSWORD, locked
 from tests.support import FAKE
 
 TOKEN = "a-token-of-the-test-0123456789"  # noqa: S105 -- of this test alone

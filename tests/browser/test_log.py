@@ -53,9 +53,9 @@ async def test_pause_and_copy(browser: Browser, tmp_path: Path) -> None:
             await expect(page.locator("#log-note")).to_contain_text("since the pause")
             assert await lines.count() == paused
             await button(page, "Go on").click()
-            await expect(lines.filter(has_text="restart of llama-server asked for by")).to_have_count(1)
+            await expect(lines.filter(has_text="restart of llama-server requested by")).to_have_count(1)
             await button(page, "Copy").click()
             await expect(page.locator("#log-note")).to_contain_text("records copied")
             copied: str = await page.evaluate("navigator.clipboard.readText()")
             assert "serving on" in copied.splitlines()[0]
-            assert "restart of llama-server asked for by" in copied
+            assert "restart of llama-server requested by" in copied

@@ -44,7 +44,7 @@ async def test_a_wedge_behind_a_healthy_answer_is_a_hang(tmp_path: Path) -> None
     }
     async with exporter(command=FAKE, server=settings, folder=tmp_path) as it:
         (event, *_) = await it.told("server_unresponsive")
-        assert event["message"].startswith("requests run, and neither token nor log came for")
+        assert event["message"].startswith("requests have been running for")
         await it.told("server_started", 2)
         assert (await it.status())["restarts"]["unresponsive"] >= 1
 
@@ -99,7 +99,7 @@ def test_as_an_init_it_reaps_what_is_re_parented_to_it_and_leaves_its_own() -> N
     code = f"""
 import ctypes, subprocess, sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-from exporter.supervisor.reaper import reap_orphans
+from exporter.supervisor.process import reap_orphans
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 own = subprocess.Popen([sys.executable, "-c", ""])
 subprocess.run(["sh", "-c", "sleep 0.05 & exit"], check=True)

@@ -107,7 +107,7 @@ async def test_a_log_that_says_nothing_is_replaced_and_that_is_said_once(
             await eventually(lambda: running_shows(it, before), within=5)
             response.close()
         await it.end()
-        said = [line for line in it.lines if "log tells nothing" in line["message"]]
+        said = [line for line in it.lines if "log says nothing of the requests" in line["message"]]
         assert [line["level"] for line in said] == ["warn"]
 
 

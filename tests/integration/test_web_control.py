@@ -48,8 +48,8 @@ async def test_stop_start_and_restart(tmp_path: Path) -> None:
         await eventually(replaced)
         assert (await it.status())["restarts"] == {"crash": 0, "unresponsive": 0, "requested": 1, "config": 0}
         await it.end()
-        asked = [line["message"] for line in it.lines if "asked for by" in line["message"]]
-        assert asked == [f"{what} of llama-server asked for by 127.0.0.1" for what in ("stop", "start", "restart")]
+        asked = [line["message"] for line in it.lines if "requested by" in line["message"]]
+        assert asked == [f"{what} of llama-server requested by 127.0.0.1" for what in ("stop", "start", "restart")]
 
 
 async def test_a_port_in_use_is_refused_with_its_owner(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter.web.connections import HEAD_TIMEOUT, MAX_NEWCOMERS
+from exporter.web.connections import HEAD_TIMEOUT, MAX_PENDING
 from tests.integration.program import Program, exporter
 from tests.support import FAKE
 
 READERS = 1000
-SLOW = MAX_NEWCOMERS + 88
+SLOW = MAX_PENDING + 88
 FILES = 4000
 """File descriptors with which the exporter, which takes half of them for connections, takes in the crowd."""
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -72,7 +72,7 @@ async def test_a_thousand_readers_and_a_slow_crowd_do_not_disturb_a_scrape(tmp_p
                 # A second is a fifth of the time that a scrape has; alone it takes a few hundredths.
                 assert crowded < alone + 1, (alone, crowded)
                 # The oldest that had not asked were put out for the youngest.
-                for reader, _ in slow[: SLOW - MAX_NEWCOMERS]:
+                for reader, _ in slow[: SLOW - MAX_PENDING]:
                     assert await asyncio.wait_for(ended(reader), 5)
                 assert not slow[-1][0].at_eof()
         assert len(readers) == READERS

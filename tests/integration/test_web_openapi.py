@@ -11,7 +11,7 @@ SCHEMATHESIS = (sys.executable, "-m", "schemathesis.cli", "run", str(ROOT / "doc
 EXAMPLES = 40
 """Requests generated for each operation, besides those at the borders of its schema."""
 UNFIT = (
-    "ignored_auth",  # without a token this machine needs none; test_web_guard.py tries the rest
+    "ignored_auth",  # without a token this machine needs none; test_web_access.py tries the rest
     "positive_data_acceptance",  # a section of any keys fits the schema, and only known ones are right
 )
 SETTINGS = """

@@ -8,6 +8,7 @@ import pytest
 
 from exporter.metrics.collectors.collector import NoData
 from exporter.metrics.collectors.container import ContainerCollector
+from tests.support import soon
 
 NO_LIMIT_V1 = "9223372036854771712\n"
 V2 = "30 20 0:26 {root} /sys/fs/cgroup ro,nosuid - cgroup2 cgroup rw,nsdelegate\n"
@@ -51,7 +52,7 @@ def machine(root: Path, mounts: str, cgroups: str) -> Path:
 
 
 async def read(root: Path) -> dict[str, float]:
-    families = await ContainerCollector(root=root).collect()
+    families = await ContainerCollector(root=root).collect(soon())
     assert [family.name for family in families] == [metric.name for metric in ContainerCollector.metrics]
     return {
         family.name.removeprefix("llama_container_"): float(sample.value)
@@ -165,10 +166,10 @@ async def test_a_cgroup_that_is_not_mounted_is_taken_at_the_top(tmp_path: Path, 
 
 async def test_no_cgroup_filesystem_is_no_data(tmp_path: Path) -> None:
     with pytest.raises(NoData):
-        await ContainerCollector(root=tmp_path).collect()
+        await ContainerCollector(root=tmp_path).collect(soon())
     machine(tmp_path, "", "0::/\n")
     with pytest.raises(NoData):
-        await ContainerCollector(root=tmp_path).collect()
+        await ContainerCollector(root=tmp_path).collect(soon())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads cgroups")

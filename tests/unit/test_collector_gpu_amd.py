@@ -11,9 +11,10 @@ from exporter.gpu import energy
 from exporter.gpu.energy import PowerIntegral
 from exporter.gpu.owners import descendants
 from exporter.metrics.collectors.collector import NoData, Partial
-from exporter.metrics.collectors.gpu_amd import GpuAmdCollector
+from exporter.metrics.collectors.gpu_amd import DrmGpus, GpuAmdCollector
 from exporter.metrics.families import Family
-from tests.support import eventually
+from exporter.tasks import Border
+from tests.support import eventually, soon
 
 Page = dict[str, dict[tuple[str, ...], float]]
 
@@ -155,19 +156,19 @@ def page(families: list[Family]) -> Page:
 
 
 async def read(collector: GpuAmdCollector) -> Page:
-    families = await collector.collect()
+    families = await collector.collect(soon())
     declared = {metric.name: metric for metric in collector.metrics}
     assert all(declared[family.name].help == family.help for family in families)
     return page(families)
 
 
 def start(root: Path, processes: Mapping[str, int] | None = None, *, required: bool = False) -> GpuAmdCollector:
-    return GpuAmdCollector(lambda: processes or {}, root=root, required=required, every=0.01, find_again=0)
+    return GpuAmdCollector(lambda: processes or {}, Border(), root=root, required=required, every=0.01, find_again=0)
 
 
 async def read_partial(collector: GpuAmdCollector) -> tuple[Page, str]:
     with pytest.raises(Partial) as caught:
-        await collector.collect()
+        await collector.collect(soon())
     return page(caught.value.families), str(caught.value)
 
 
@@ -255,9 +256,9 @@ async def test_a_gpu_that_vanishes_is_said_and_comes_back(tmp_path: Path) -> Non
 
 async def test_no_gpu_is_no_data_and_a_failure_when_one_is_required(tmp_path: Path) -> None:
     with pytest.raises(NoData):
-        await start(tmp_path).collect()
+        await start(tmp_path).collect(soon())
     with pytest.raises(OSError, match=r"metrics\.collectors\.gpu_amd is true, but"):
-        await start(tmp_path, required=True).collect()
+        await start(tmp_path, required=True).collect(soon())
 
 
 async def test_memory_by_model(tmp_path: Path) -> None:
@@ -275,6 +276,36 @@ async def test_memory_by_model(tmp_path: Path) -> None:
         ("0", ARC_UUID, "b"): 8 << 20,
     }
     assert found["llama_gpu_model_gtt_bytes"] == {(*WHICH, "a"): 66 << 20, ("0", ARC_UUID, "a"): 2 << 20}
+
+
+async def test_growing_engine_times_show_who_used_a_gpu(tmp_path: Path) -> None:
+    write(tmp_path, RADEON | INTEL)
+    process(tmp_path, 100, AMDGPU_FDINFO, children="200 ")
+    process(tmp_path, 200, xe := XE_FDINFO + "drm-cycles-rcs:\t5\ndrm-total-cycles-rcs:\t9\n")
+    process(tmp_path, 300, INTEGRATED_FDINFO)
+    collector = start(tmp_path, {"a": 100, "b": 300})
+    await read(collector)
+
+    def works(pid: int, text: str) -> None:
+        written = tmp_path / f"proc/{pid}/new"
+        written.write_text(text)
+        written.replace(tmp_path / f"proc/{pid}/fdinfo/3")
+
+    assert isinstance(collector.gpus, DrmGpus)
+    gpus = collector.gpus
+    await eventually(lambda: len(gpus._work) == 3)
+    assert collector.busy_at([100, 300]) is None
+    works(300, INTEGRATED_FDINFO.replace("render:\t7", "render:\t8"))
+    first = await eventually(lambda: collector.busy_at([100, 300]))
+    assert (collector.busy_at([100]), collector.busy_at([300]), collector.busy_at([])) == (None, first, None)
+    works(200, xe.replace("rcs:\t5", "rcs:\t6"))  # a child of the model's process
+    second = await eventually(lambda: collector.busy_at([100]))
+    assert second > first
+    assert collector.busy_at([300]) == first
+    (tmp_path / "proc/300/fdinfo/3").unlink()
+    works(100, AMDGPU_FDINFO.replace("49481203711", "49481203712"))
+    await eventually(lambda: (collector.busy_at([100]) or 0) > second)
+    assert collector.busy_at([300]) == first
 
 
 async def test_power_is_added_up_where_no_energy_is_counted(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import ctypes
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from exporter.gpu import xid
 from exporter.metrics.collectors.collector import NoData, Partial
 from exporter.metrics.collectors.gpu_nvidia import GpuNvidiaCollector, NvidiaGpus
 from exporter.metrics.families import Family
+from exporter.tasks import Border
 from tests.nvml.stub import Stub
-from tests.support import eventually
+from tests.support import eventually, soon
 
 Page = dict[str, dict[tuple[str, ...], float]]
 
@@ -119,18 +121,20 @@ Start = Callable[..., GpuNvidiaCollector]
 def start(stub: Stub) -> Iterator[Start]:
     """Build collectors that are closed at the end."""
     del stub
+    border = Border()
     started: list[GpuNvidiaCollector] = []
 
     def build(
         processes: Callable[[], Mapping[str, int]] = dict, *, required: bool = False, reopen_after: float = 0.0
     ) -> GpuNvidiaCollector:
-        started.append(GpuNvidiaCollector(processes, required=required, every=0.01, reopen_after=reopen_after))
+        started.append(GpuNvidiaCollector(processes, border, required=required, every=0.01, reopen_after=reopen_after))
         return started[-1]
 
     yield build
     for collector in started:
         assert isinstance(collector.gpus, NvidiaGpus)
         collector.gpus._driver.close()
+    assert not border.failures
 
 
 def page(families: list[Family]) -> Page:
@@ -142,7 +146,7 @@ def page(families: list[Family]) -> Page:
 
 async def read(collector: GpuNvidiaCollector) -> Page:
     """All but what ticks bring, and the XID errors that never happened."""
-    families = await collector.collect()
+    families = await collector.collect(soon())
     declared = {metric.name: metric for metric in collector.metrics}
     assert all(declared[family.name].help == family.help for family in families)
     found = page(families)
@@ -153,7 +157,7 @@ async def read(collector: GpuNvidiaCollector) -> Page:
 
 async def read_partial(collector: GpuNvidiaCollector) -> tuple[Page, str]:
     with pytest.raises(Partial) as caught:
-        await collector.collect()
+        await collector.collect(soon())
     return page(caught.value.families), str(caught.value)
 
 
@@ -278,9 +282,9 @@ async def test_no_gpu_is_no_data_and_a_failure_when_one_is_required(
 ) -> None:
     stub.put(values)
     with pytest.raises(NoData):
-        await start().collect()
+        await start().collect(soon())
     with pytest.raises(OSError, match=r"metrics\.collectors\.gpu_nvidia is true, but") as caught:
-        await start(required=True).collect()
+        await start(required=True).collect(soon())
     assert reason in str(caught.value)
 
 
@@ -295,10 +299,10 @@ async def test_an_absent_driver_is_not_looked_for_at_each_scrape(stub: Stub, sta
     collector = start(reopen_after=3600)
     stub.put({"error.nvmlInitWithFlags": 12})
     with pytest.raises(NoData):
-        await collector.collect()
+        await collector.collect(soon())
     stub.put({"error.nvmlInitWithFlags": None})
     with pytest.raises(NoData):
-        await collector.collect()
+        await collector.collect(soon())
 
 
 @pytest.fixture
@@ -378,7 +382,7 @@ async def test_pcie_rates_of_all_gpus_are_sampled_in_turn(stub: Stub, start: Sta
     collector = start()
 
     async def sampled() -> Page | None:
-        found = page(await collector.collect())
+        found = page(await collector.collect(soon()))
         return found if "llama_gpu_pcie_received_bytes_per_second" in found else None
 
     found = await eventually(sampled)
@@ -388,15 +392,15 @@ async def test_pcie_rates_of_all_gpus_are_sampled_in_turn(stub: Stub, start: Sta
 
 async def test_scrapes_that_come_together_share_one_look(start: Start) -> None:
     collector = start()
-    first, second = await asyncio.gather(collector.collect(), collector.collect())
+    first, second = await asyncio.gather(collector.collect(soon()), collector.collect(soon()))
     assert first is second
-    assert await collector.collect() is not first
+    assert await collector.collect(soon()) is not first
 
 
 async def xids(collector: GpuNvidiaCollector) -> dict[tuple[str, ...], float]:
     """XID errors that were counted, lost GPUs or not."""
     try:
-        families = await collector.collect()
+        families = await collector.collect(soon())
     except Partial as partial:
         families = partial.families
     return {labels: count for labels, count in page(families)["llama_gpu_xid_errors_total"].items() if count}
@@ -404,7 +408,7 @@ async def xids(collector: GpuNvidiaCollector) -> dict[tuple[str, ...], float]:
 
 async def test_xid_errors_are_counted_and_outlive_the_gpu(stub: Stub, start: Start) -> None:
     collector = start()
-    grave = page(await collector.collect())["llama_gpu_xid_errors_total"]
+    grave = page(await collector.collect(soon()))["llama_gpu_xid_errors_total"]
     assert set(grave.values()) == {0}
     assert {("0", UUID, "79"), ("1", UUID_1, "48")} < set(grave)
     stub.put({"xid": "1:79,0:154,1:79,0:48"})
@@ -424,18 +428,18 @@ async def test_xid_errors_are_counted_and_outlive_the_gpu(stub: Stub, start: Sta
 
 async def test_a_gpu_that_tells_no_events_has_no_counts(stub: Stub, start: Start) -> None:
     stub.put({"error.0.nvmlDeviceRegisterEvents": 3})
-    counts = page(await start().collect())["llama_gpu_xid_errors_total"]
+    counts = page(await start().collect(soon()))["llama_gpu_xid_errors_total"]
     assert {labels[0] for labels in counts} == {"1"}
 
 
 async def test_events_that_cannot_be_waited_for_are_a_failure_until_they_can(stub: Stub, start: Start) -> None:
     collector = start()
-    await collector.collect()
+    await collector.collect(soon())
     stub.put({"error.nvmlEventSetWait_v2": 999})
 
     async def fails() -> bool:
         try:
-            await collector.collect()
+            await collector.collect(soon())
         except Partial as partial:
             return str(partial) == "waiting for XID errors: Unknown Error"
         return False
@@ -452,7 +456,7 @@ async def test_events_that_cannot_be_waited_for_are_a_failure_until_they_can(stu
 
 async def test_where_there_are_no_events_nothing_is_wrong(stub: Stub, start: Start) -> None:
     stub.put({"error.nvmlEventSetCreate": 3})
-    found = page(await start().collect())
+    found = page(await start().collect(soon()))
     assert found["llama_gpus"] == {("nvidia",): 2}
     assert "llama_gpu_xid_errors_total" not in found
 
@@ -472,7 +476,7 @@ async def spent(collector: GpuNvidiaCollector, joules: float) -> dict[str, float
     """Joules by model on GPU 0, once they are so many together."""
 
     async def check() -> dict[str, float] | None:
-        rows = page(await collector.collect()).get(MODEL_ENERGY, {})
+        rows = page(await collector.collect(soon())).get(MODEL_ENERGY, {})
         found = {labels[2]: value for labels, value in rows.items() if labels[:2] == ("0", UUID)}
         return found if found and sum(found.values()) == pytest.approx(joules) else None
 
@@ -483,7 +487,7 @@ async def spent(collector: GpuNvidiaCollector, joules: float) -> dict[str, float
 def energy_seen(collector: GpuNvidiaCollector) -> float:
     """Joules of GPU 0 as the last tick found them."""
     assert isinstance(collector.gpus, NvidiaGpus)
-    return collector.gpus._models.accounts[UUID].energy
+    return collector.gpus._energy.cards[UUID].energy
 
 
 async def test_energy_goes_to_those_who_used_the_gpu(
@@ -530,13 +534,43 @@ async def test_energy_without_shares_goes_to_the_model_that_is_alone(
     assert await spent(collector, 1000) == expected
 
 
+async def test_samples_of_use_show_who_used_a_gpu(
+    stub: Stub, start: Start, family_of_processes: tuple[int, int], ended: int
+) -> None:
+    model, child = family_of_processes
+    stub.put({"gpus": 2})
+    running = {"m": model, "idle": os.getpid()}
+    collector = start(lambda: running)
+    assert await spent(collector, 0) == {"": 0}
+    assert collector.busy_at([model]) is None
+    stub.put({"use.1": f"{child}:1,{os.getpid()}:0,{ended}:50,1:50"})
+    first = await eventually(lambda: collector.busy_at([model, os.getpid()]))
+    assert time.monotonic() - first < 20
+    await eventually(lambda: (collector.busy_at([model]) or 0) > first)
+    assert [collector.busy_at(pids) for pids in ([os.getpid()], [child], [ended], [])] == [None] * 4
+    del running["m"]  # its PID may become another's
+    await eventually(lambda: collector.busy_at([model]) is None)
+
+
+async def test_a_gpu_that_tells_no_shares_and_is_busy_is_used_by_the_model_that_is_alone(
+    stub: Stub, start: Start, family_of_processes: tuple[int, int]
+) -> None:
+    model, _ = family_of_processes
+    stub.put({"gpus": 1, "error.0.nvmlDeviceGetProcessUtilization": 3, "gpu_util.0": 0, "compute.0": f"{model}:5"})
+    collector = start(lambda: {"": model})
+    assert await spent(collector, 0) == {"": 0}
+    assert collector.busy_at([model]) is None
+    stub.put({"gpu_util.0": 1})
+    await eventually(lambda: collector.busy_at([model]))
+
+
 async def test_power_is_added_up_where_no_energy_is_counted(stub: Stub, start: Start) -> None:
     stub.put({"gpus": 2, "error.0.nvmlDeviceGetTotalEnergyConsumption": 3, "power.0": 50000000})
     collector = start()
-    assert set(page(await collector.collect())[ENERGY]) == {("1", UUID_1)}
+    assert set(page(await collector.collect(soon()))[ENERGY]) == {("1", UUID_1)}
 
     async def grown() -> Page | None:
-        found = page(await collector.collect())
+        found = page(await collector.collect(soon()))
         return found if found[ENERGY].get(("0", UUID), 0) > 1000 else None
 
     found = await eventually(grown)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import psutil
 import pytest
 
 from exporter.metrics.collectors import host
+from exporter.metrics.collectors.collector import Partial
 from exporter.metrics.collectors.host import HostCollector
+from exporter.metrics.families import Family
+from tests.support import soon
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -93,7 +97,7 @@ def root(tmp_path: Path) -> Path:
 
 
 async def read(collector: HostCollector) -> dict[str, dict[tuple[str, ...], float]]:
-    families = await collector.collect()
+    families = await collector.collect(soon())
     declared = {metric.name: metric for metric in collector.metrics}
     assert all(declared[family.name].help == family.help for family in families)
     assert len({family.name for family in families}) == len(families)
@@ -135,7 +139,7 @@ async def test_bytes_that_are_no_text_lose_their_own_metrics_only(root: Path) ->
 @linux
 async def test_nothing_readable_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nothing of the host"):
-        await HostCollector(root=tmp_path).collect()
+        await HostCollector(root=tmp_path).collect(soon())
 
 
 @linux
@@ -235,10 +239,30 @@ async def test_a_read_that_blocks_holds_one_thread_and_is_shared(root: Path) -> 
     collector = HostCollector(root=root)
     for _ in range(3):
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(collector.collect(), 0.05)
+            await collector.collect(soon(0.05))
     waiting = [asyncio.create_task(read(collector)) for _ in range(2)]
     await asyncio.to_thread(blocking.write_text, FILES["proc/loadavg"])  # one writer serves one reader
     assert await asyncio.gather(*waiting) == [EXPECTED, EXPECTED]
+
+
+@linux
+async def test_a_filesystem_that_blocks_costs_its_own_metrics_only(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging, calls = threading.Event(), []
+
+    def hang(*arguments: object) -> list[Family]:
+        calls.append(arguments)
+        hanging.wait()
+        return []
+
+    write(root, {"proc/self/mountinfo": ""})
+    monkeypatch.setattr(host, "filesystems", hang)
+    collector = HostCollector(model_paths=lambda: [root], root=root)
+    for _ in range(3):
+        with pytest.raises(Partial, match="the filesystems of models cannot be read: TimeoutError") as caught:
+            await collector.collect(soon(0.05))
+        assert len(caught.value.families) > 5
+    assert len(calls) == 1
+    hanging.set()
 
 
 @linux
@@ -274,7 +298,7 @@ def _mountpoint(path: Path) -> Path:
 
 async def test_without_proc_psutil_knows_most_of_it() -> None:
     collector = HostCollector(model_paths=lambda: [Path(__file__)])
-    collector._sources, collector._mounts = host._elsewhere()
+    collector._reads, collector._mounts = host._elsewhere()
     found = await read(collector)
     assert found["memory_total_bytes"] == {(): psutil.virtual_memory().total}
     assert found["boot_time_seconds"] == {(): psutil.boot_time()}

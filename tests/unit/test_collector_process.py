@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from exporter.metrics.collectors.collector import NoData
-from exporter.metrics.collectors.process import ProcessCollector, Usage, linux_usage, psutil_usage
+from exporter.metrics.collectors.process import ProcessCollector, ProcessUsage, linux_usage, psutil_usage
+from tests.support import soon
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -45,7 +46,7 @@ def process(root: Path, pid: int) -> Path:
 
 async def read(processes: dict[str, int], root: Path = Path("/")) -> dict[str, dict[str, float]]:
     collector = ProcessCollector(lambda: processes, root=root)
-    families = await collector.collect()
+    families = await collector.collect(soon())
     assert [family.name for family in families] == [metric.name for metric in collector.metrics]
     found: dict[str, dict[str, float]] = {}
     for family in families:
@@ -123,7 +124,7 @@ async def test_a_process_that_vanishes_while_it_is_read_has_no_samples(tmp_path:
 
 async def test_no_process_is_no_data() -> None:
     with pytest.raises(NoData):
-        await ProcessCollector(dict).collect()
+        await ProcessCollector(dict).collect(soon())
 
 
 async def test_a_real_process_agrees_with_psutil(child: subprocess.Popen[bytes]) -> None:
@@ -146,7 +147,7 @@ def test_proc_and_psutil_tell_the_same(child: subprocess.Popen[bytes]) -> None:
     assert ours is not None
     assert theirs is not None
     # psutil does not know major faults on Linux.
-    assert theirs == Usage(*ours)._replace(major_faults=None, resident=theirs.resident)
+    assert theirs == ProcessUsage(*ours)._replace(major_faults=None, resident=theirs.resident)
 
 
 @linux

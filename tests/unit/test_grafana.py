@@ -6,11 +6,12 @@ from typing import Any
 import promql_parser as promql
 import pytest
 
+from exporter.metrics.definitions import ALL
 from exporter.usage.histograms import FIRST_TOKEN, PER_TOKEN
 from grafana.__main__ import stale
 from grafana.links import RUNBOOKS
 from tests.dashboards import Json, Panel, boards, fill, panels, variables
-from tests.known_metrics import declared, known, rules
+from tests.known_metrics import known, rules
 from tests.promql import labels_of, selectors
 
 BOARDS = boards()
@@ -87,7 +88,7 @@ def test_a_panel_has_a_unit_a_legend_and_words_for_nothing(panel: Panel) -> None
 
 
 def test_a_panel_of_what_only_nvidia_tells_does_not_say_that_there_is_no_gpu() -> None:
-    only = {metric.name for metric in declared() if "NVIDIA only." in metric.help}
+    only = {metric.name for metric in ALL if "NVIDIA only." in metric.help}
     found = {
         panel.name: panel.json["fieldConfig"]["defaults"]["noValue"]
         for panel in METRIC_PANELS

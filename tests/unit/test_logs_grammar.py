@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.logs.assembler import Assembler
-from exporter.logs.format import BODIES, CHILD, PREFIX, TIMING, UNENDED, Fields, Pattern, microseconds, read
-from exporter.logs.record import Clock, Record
+from exporter.logs.assembler import Assembler, Clock
+from exporter.logs.format import BODIES, CHILD, PREFIX, TIMING, UNENDED, ParsedLine, Pattern, microseconds, parse
+from exporter.logs.record import Record
 from tests.support import FIXTURES
 
 
@@ -17,9 +17,9 @@ def test_every_pattern_matches_its_sample_and_nothing_above_it_does(pattern: Pat
         assert not any(above.regex.match(pattern.sample) for above in BODIES[: BODIES.index(pattern)])
 
 
-def fields(line: str) -> Fields:
-    (found,) = read(line + "\n")
-    return Fields._make(found)
+def fields(line: str) -> ParsedLine:
+    (found,) = parse(line + "\n")
+    return ParsedLine._make(found)
 
 
 def test_a_line_of_a_new_build_is_taken_apart() -> None:
@@ -37,7 +37,7 @@ def test_a_line_of_a_router_child_behind_colours() -> None:
 
 def test_the_line_behind_one_that_was_not_ended_is_a_line() -> None:
     lines = [
-        Fields._make(line) for line in read(f"{UNENDED.sample}\n[41381] {UNENDED.sample}\n{UNENDED.sample[:75]}\n")
+        ParsedLine._make(line) for line in parse(f"{UNENDED.sample}\n[41381] {UNENDED.sample}\n{UNENDED.sample[:75]}\n")
     ]
     ends = [("", "D", ""), ("", "I", "srv"), ("41381", "D", ""), ("41381", "I", "srv"), ("", "D", "")]
     assert [(line.child, line.letter, line.component) for line in lines] == ends
@@ -50,6 +50,30 @@ def test_every_text_is_one_line_and_none_of_it_is_lost(text: str) -> None:
     assert line.raw.endswith(line.message)
     if "\x1b" not in text and not text.endswith("\r"):
         assert text.endswith(line.raw)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"slot {'f' * 65}: id  0 | task 0 | text",
+        f"slot update_slots: id  {'9' * 10} | task 0 | text",
+        f"slot update_slots: id  0 | task {'9' * 5000} | text",
+        f"srv  {'f' * 20_000}: text",
+        f"{'f' * 20_000}: text",
+        f"{'9' * 5000}.00.000.000 I srv  f: text",
+        f'{{"type":"{"t" * 20_000}"}}',
+        '{"type":"log","msg":"text","more":' + '{"a":' * 100_000,
+        '{"type":"log","time":1e400,"msg":"text"}',
+    ],
+    ids=lambda line: line[:12],
+)
+def test_names_and_numbers_that_are_too_long_are_text(line: str) -> None:
+    (record,) = records_of(line)
+    assert line.endswith(record.message)
+    assert len(record.component or "") <= 64
+    assert len(record.function or "") <= 64
+    assert record.slot is None or record.slot < 2**31
+    assert record.task is None or record.task < 2**53
 
 
 def test_json_lines_and_what_only_looks_like_them() -> None:

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
-from exporter.logs.own import Limit, to_stderr, to_stream
-from exporter.logs.stream import LogStream
+from exporter.logs.output import LogOutput
+from exporter.logs.own import RateLimit, to_output, to_stderr
 
 
 @pytest.fixture
-def log() -> Iterator[LogStream]:
+def log() -> Iterator[LogOutput]:
     with Path("/dev/null").open("wb") as sink:
-        stream = LogStream(sink.fileno(), buffer=1 << 20, level="info", tail=100)
-        to_stream(stream, "info")
+        stream = LogOutput(sink.fileno(), buffer=1 << 20, level="info", tail=100)
+        to_output(stream, "info")
         yield stream
         stream.close(10)
     to_stderr()
@@ -22,7 +22,7 @@ def log() -> Iterator[LogStream]:
 
 def test_a_warning_that_is_said_all_day_fills_no_disk() -> None:
     now = [0.0]
-    limit = Limit(lambda: now[0])
+    limit = RateLimit(lambda: now[0])
     said = []
     for second in range(24 * 3600):
         now[0] = float(second)
@@ -33,7 +33,7 @@ def test_a_warning_that_is_said_all_day_fills_no_disk() -> None:
     assert limit.passes(("module", 8)) == 0
 
 
-def test_records_of_loguru_and_of_libraries_have_the_schema(log: LogStream) -> None:
+def test_records_of_loguru_and_of_libraries_have_the_schema(log: LogOutput) -> None:
     logger.warning("one {}", 1)
     logging.getLogger("aiohttp.server").error("two")
     for _ in range(50):

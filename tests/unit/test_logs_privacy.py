@@ -1,14 +1,12 @@
-import asyncio
-import os
 from pathlib import Path
 
 import pytest
 
 from exporter.logs.assembler import MAX_JOINED
-from exporter.logs.reader import MAX_LINE
+from exporter.logs.reader import MAX_UNENDED
 from exporter.logs.record import Level, Record
 from exporter.logs.redaction import MARKS, Mark, private, withhold
-from exporter.logs.stream import LogStream
+from tests.server_log import followed
 from tests.support import FIXTURES
 from tests.unit.test_logs_grammar import records_of
 
@@ -51,25 +49,26 @@ def test_of_an_error_its_code_and_type_are_shipped() -> None:
     assert "secret" not in shown(of(error)) + shown(of("got exception: secret"))
 
 
+def test_of_an_odd_error_nothing_is_shipped() -> None:
+    for body in ('{"code":"secret"}', '{"code":1,"type":"a secret"}', '{"error":' * 100_000, '"\ud800"', "[]", "null"):
+        assert shown(of(f"got exception: {body} secret")).startswith("[withheld: ")
+        assert withhold(f"got exception: {body}").startswith("[withheld: ")
+
+
 def test_what_is_quoted_at_level_debug_is_withheld_whatever_it_is() -> None:
     assert private(of("a line of next year: 'secret'", "debug"))
     assert not private(of("n_tokens = 5, truncated = 0", "debug"))
     assert not private(of("loading model 'tiny.gguf'"))
 
 
-@pytest.mark.parametrize("body", ["secret\n" * (MAX_JOINED // 5), "secret " * (MAX_LINE // 3)], ids=["lines", "line"])
+@pytest.mark.parametrize(
+    "body", ["secret\n" * (MAX_JOINED // 5), "secret " * (MAX_UNENDED // 3)], ids=["lines", "line"]
+)
 async def test_a_body_is_withheld_to_its_end_however_long_it_is(body: str, tmp_path: Path) -> None:
-    with (tmp_path / "out").open("wb") as file:
-        log = LogStream(file.fileno(), buffer=1 << 24, level="debug", tail=100)
-        out, err = os.pipe(), os.pipe()
-        os.close(out[1])
-        log.follow(out[0], err[0])
-        text = f"0.00.001.000 D srv  log_server_r: request:  {body}\n0.00.001.001 I srv  update_slots: idle\n"
-        assert await asyncio.to_thread(os.write, err[1], text.encode()) == len(text)
-        os.close(err[1])
-        await log.drained()
-        log.close(10)
-    shipped = (tmp_path / "out").read_text()
+    async with followed(tmp_path) as it:
+        await it.say(f"0.00.001.000 D srv  log_server_r: request:  {body}\n0.00.001.001 I srv  update_slots: idle\n")
+        await it.end()
+        shipped = (tmp_path / "out").read_text()
     assert "secret" not in shipped
     assert shipped.count("withheld") == 1
     assert "idle" in shipped

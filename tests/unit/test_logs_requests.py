@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.logs.assembler import Assembler
+from exporter.logs.assembler import Assembler, Clock
 from exporter.logs.events import Finished, Launched, RequestEvent, RequestTracker
-from exporter.logs.record import Clock
 from exporter.logs.server_events import Ended, Spawned, read_router_event
 from tests.support import FIXTURES
 

@@ -11,7 +11,7 @@ from loguru import logger
 
 from exporter.config import KEYS, START_KEYS, Config, ConfigSource, Live
 from exporter.config.schema import LIVE_KEYS
-from exporter.logs.stream import LogStream
+from exporter.logs.output import LogOutput
 from exporter.reload import Reloader
 from exporter.web.api.config import ConfigHandler
 
@@ -75,7 +75,7 @@ def as_json(config: Config, key: str) -> object:
 class Running:
     """A reloader that started with these settings; records what it applies and the warnings that it logs."""
 
-    def __init__(self, log: LogStream, settings: dict[str, str]) -> None:
+    def __init__(self, log: LogOutput, settings: dict[str, str]) -> None:
         self.environ = environment(settings)
         self.source = ConfigSource(None, self.environ, {})
         self.applied: list[tuple[Live, bool]] = []
@@ -89,7 +89,7 @@ class Running:
 
 @pytest.fixture
 def running(request: pytest.FixtureRequest) -> Iterator[Running]:
-    log = LogStream(os.open(os.devnull, os.O_WRONLY), buffer=1024, level="info", tail=10)
+    log = LogOutput(os.open(os.devnull, os.O_WRONLY), buffer=1024, level="info", tail=10)
     it = Running(log, getattr(request, "param", {}))
     sink = logger.add(lambda message: it.warnings.append(message.record["message"]), level="WARNING")
     yield it

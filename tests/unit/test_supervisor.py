@@ -1,19 +1,20 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import psutil
 import pytest
 
+from exporter.config import LiveServer
 from exporter.llama.client import LlamaClient
-from exporter.supervisor.backoff import Backoff
+from exporter.supervisor.policy import Backoff, Policy
 from exporter.supervisor.process import CannotStartError, ChildProcess, Exit
-from exporter.supervisor.snapshot import Policy, Snapshot
-from exporter.supervisor.states import EDGES, IllegalEdgeError, State, check_edge
+from exporter.supervisor.states import EDGES, IllegalEdgeError, Snapshot, State, check_edge
 from exporter.supervisor.supervisor import Supervisor
+from exporter.tasks import Border
 from tests.support import FAKE, alive, eventually, free_port
 
 
@@ -34,27 +35,54 @@ POLICY = Policy(
 )
 
 
-class Bench:
-    """A supervisor over the fake server, and every snapshot that it went through."""
+class Idle:
+    """Requests of a server that has none."""
 
-    def __init__(self, policy: Policy, backoff: Backoff, client: LlamaClient, command: Callable[[], list[str]]) -> None:
+    running = 0
+    seconds = 0.0
+
+    async def stalled(self, _: float) -> float:
+        return self.seconds
+
+
+class Bench:
+    """A supervisor over the fake server, and every snapshot that it went through. It launches that, too."""
+
+    def __init__(self, policy: Policy, backoff: Backoff, client: LlamaClient, command: list[str]) -> None:
         self.seen: list[Snapshot] = []
         self.pids: list[int] = []
         self.pipes: list[int] = []
+        self.refusal: CannotStartError | None = None
+        self.checking = asyncio.Event()
+        self.checking.set()
+        self.configured: list[LiveServer] = []
+        self.progress = Idle()
         self._command = command
         self.supervisor = Supervisor(
-            spawn=self._spawn,
+            launcher=self,
             probe=client.health,
+            progress=self.progress,
             policy=policy,
             backoff=backoff,
             observe=lambda _, after: self.seen.append(after),
         )
 
-    async def _spawn(self) -> ChildProcess:
-        child = await ChildProcess.spawn(self._command(), os.environ, None)
+    def configure(self, settings: LiveServer) -> None:
+        self.configured.append(settings)
+
+    async def check(self) -> None:
+        await self.checking.wait()
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def spawn(self) -> ChildProcess:
+        child = await ChildProcess.spawn(self._command, os.environ, None)
         self.pipes += [child.stdout_fd, child.stderr_fd]
         self.pids.append(child.pid)
         return child
+
+    def restart(self) -> None:
+        self.supervisor.restart("requested", self.now.run)
 
     @property
     def now(self) -> Snapshot:
@@ -81,9 +109,9 @@ async def bench(
             policy,
             backoff or Backoff(0.05, 0.2, 5, 60, jitter=lambda: 1.0),
             client,
-            lambda: [*program, "--port", str(port), *arguments],
+            [*program, "--port", str(port), *arguments],
         )
-        owner = asyncio.create_task(made.supervisor.run())
+        owner = asyncio.create_task(Border().keep_running("supervisor", made.supervisor.run))
         try:
             yield made
         finally:
@@ -205,10 +233,84 @@ async def test_restart_replaces_the_process_and_counts_its_reason() -> None:
     async with bench() as it:
         it.supervisor.start()
         await it.until(State.READY)
-        it.supervisor.restart("config")
+        it.supervisor.reload(LiveServer(), replace=True)
         await eventually(lambda: len(it.pids) == 2 and it.now.state is State.READY)
         assert dict(it.now.restarts)["config"] == 1
+        assert it.configured == [LiveServer()]
         assert State.BACKOFF not in it.states
+
+
+async def test_a_restart_that_comes_twice_replaces_the_process_once() -> None:
+    async with bench() as it:
+        it.supervisor.start()
+        await it.until(State.READY)
+        it.restart()
+        it.restart()
+        await eventually(lambda: len(it.pids) == 2 and it.now.state is State.READY)
+        it.supervisor.restart("requested", it.now.run - 1)  # as a client that was slow
+        it.supervisor.reload(LiveServer(), replace=False)  # taken after it
+        await eventually(lambda: it.configured)
+        assert (len(it.pids), it.now.state) == (2, State.READY)
+        assert dict(it.now.restarts)["requested"] == 1
+
+
+async def test_nothing_is_started_after_close() -> None:
+    async with bench("--ignore-term", policy=replace(POLICY, stop_timeout=0.3)) as it:
+        it.supervisor.start()
+        await it.until(State.READY)
+        it.supervisor.close()
+        it.supervisor.start()
+        it.restart()
+        await it.until(State.STOPPED)
+        assert (it.supervisor.closing, len(it.pids), it.now.desired) == (True, 1, False)
+
+
+async def test_a_check_that_hangs_keeps_nobody_waiting() -> None:
+    async with bench() as it:
+        it.checking.clear()
+        it.supervisor.start()
+        await asyncio.sleep(0)
+        it.supervisor.stop()
+        it.checking.set()
+        it.supervisor.start()
+        await it.until(State.READY)
+        it.checking.clear()
+        it.restart()
+        await eventually(lambda: it.now.exits)
+        assert len(it.pids) == 1
+
+
+async def test_a_reload_keeps_a_pause_before_the_next_start() -> None:
+    async with bench("--exit-at-once", "1", backoff=Backoff(600, 600, 5, 60)) as it:
+        it.supervisor.start()
+        await it.until(State.BACKOFF)
+        it.supervisor.reload(LiveServer(), replace=False)
+        await eventually(lambda: it.configured)
+        assert it.now.state is State.BACKOFF
+        it.supervisor.reload(LiveServer(), replace=True)
+        await eventually(lambda: len(it.pids) == 2)
+
+
+async def test_requests_that_get_nowhere_make_it_unresponsive_and_those_that_get_on_again_ready() -> None:
+    async with bench(policy=replace(POLICY, unresponsive_action="report")) as it:
+        it.supervisor.start()
+        await it.until(State.READY)
+        it.progress.seconds = 7.0
+        stuck = await it.until(State.UNRESPONSIVE)
+        assert stuck.reason == "requests have been running for 7 s without a token, a log line or CPU use"
+        it.progress.seconds = 0.0
+        await it.until(State.READY)
+        assert len(it.pids) == 1
+
+
+async def test_a_failure_of_the_supervisor_itself_leaves_no_process_and_it_begins_again() -> None:
+    async with bench() as it:
+        it.supervisor.start()
+        await it.until(State.READY)
+        probe, it.supervisor._control.probe = it.supervisor._control.probe, None  # type: ignore[assignment]
+        await eventually(lambda: not alive(it.pids[0]))
+        it.supervisor._control.probe = probe
+        await eventually(lambda: len(it.pids) > 1 and it.now.state is State.READY)
 
 
 async def test_stop_ends_a_backoff() -> None:

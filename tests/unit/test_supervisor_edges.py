@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from exporter.supervisor.backoff import Backoff
-from exporter.supervisor.process import CannotStartError, ChildProcess
+from exporter.supervisor.policy import Backoff
+from exporter.supervisor.process import CannotStartError
 from exporter.supervisor.states import EDGES, State
 from tests.support import eventually
 from tests.unit.test_supervisor import POLICY, Bench, bench
@@ -18,19 +18,11 @@ S = State
 
 
 class Stage:
-    """A supervisor, its process's orders, and whether starts are refused."""
+    """A supervisor and the orders of its process."""
 
     def __init__(self, it: Bench, control: Path) -> None:
         self.it = it
         self.control = control
-        self.refusal: CannotStartError | None = None
-        self._real_spawn = it.supervisor._spawn
-        it.supervisor._spawn = self._spawn
-
-    async def _spawn(self) -> ChildProcess:
-        if self.refusal is not None:
-            raise self.refusal
-        return await self._real_spawn()
 
     def order(self, text: str) -> None:
         fresh = self.control.with_suffix(".new")
@@ -55,17 +47,17 @@ class Stage:
             case S.STOPPING:
                 await self.reach(S.READY)
             case S.BACKOFF | S.FAILED:
-                self.refusal = CannotStartError("no", retry=state is S.BACKOFF)
+                self.it.refusal = CannotStartError("no", retry=state is S.BACKOFF)
                 supervisor.start()
         if state is not S.STOPPING:
             await self.it.until(state)
 
     def start_refused(self, *, retry: bool) -> None:
-        self.refusal = CannotStartError("no", retry=retry)
+        self.it.refusal = CannotStartError("no", retry=retry)
         self.it.supervisor.start()
 
     def start_accepted(self) -> None:
-        self.refusal = None
+        self.it.refusal = None
         self.it.supervisor.start()
 
 
@@ -96,7 +88,7 @@ def scenes() -> dict[tuple[State, State], Scene]:
         (S.UNRESPONSIVE, S.READY): Scene(order(""), report),
         (S.UNRESPONSIVE, S.LOADING): Scene(order("load"), report),
         (S.STOPPING, S.STOPPED): Scene(lambda stage: stage.it.supervisor.stop(), {}),
-        (S.STOPPING, S.STARTING): Scene(lambda stage: stage.it.supervisor.restart("requested"), {}),
+        (S.STOPPING, S.STARTING): Scene(lambda stage: stage.it.restart(), {}),
         (S.STOPPING, S.BACKOFF): Scene(order("hang"), {"stop_timeout": 0.1}),
         (S.STOPPING, S.FAILED): Scene(order("hang"), {"stop_timeout": 0.1}, give_up_after=1),
         (S.BACKOFF, S.STOPPED): Scene(lambda stage: stage.it.supervisor.stop(), {}),
@@ -136,7 +128,7 @@ async def test_edge(before: State, after: State, tmp_path: Path) -> None:
         seen = len(it.seen)
         scene.act(stage)
         await eventually(lambda: (before, after) in edges(it, seen))
-        stage.refusal = None
+        it.refusal = None
         stage.order("")
 
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.llama.client import Health
-from exporter.supervisor.backoff import Backoff
+from exporter.config import LiveServer
+from exporter.llama.api import Health
+from exporter.supervisor.policy import Backoff
 from exporter.supervisor.process import CannotStartError, ChildProcess, Exit
-from exporter.supervisor.snapshot import Snapshot
-from exporter.supervisor.states import EDGES, RUNNING, State
+from exporter.supervisor.states import EDGES, RUNNING, Snapshot, State
 from exporter.supervisor.supervisor import Supervisor
 from tests.support import eventually
-from tests.unit.test_supervisor import POLICY
+from tests.unit.test_supervisor import POLICY, Idle
 
 
 class Child(ChildProcess):
@@ -54,10 +54,15 @@ class World:
         self.child: Child | None = None
         self.changes: list[tuple[Snapshot, Snapshot]] = []
 
-    async def spawn(self) -> ChildProcess:
+    def configure(self, _: LiveServer) -> None:
+        """Whatever the settings, it is the same world."""
+
+    async def check(self) -> None:
         await asyncio.sleep(0)
         if self.refuse:
             raise self.refuse
+
+    async def spawn(self) -> ChildProcess:
         self.alive += 1
         self.most = max(self.most, self.alive)
         self.child = Child(self)
@@ -83,7 +88,7 @@ def happen(world: World, supervisor: Supervisor, event: str) -> None:
         case "stop":
             supervisor.stop()
         case "restart":
-            supervisor.restart("requested")
+            supervisor.restart("requested", supervisor.snapshot.run)
         case "crash" | "exit" if world.child is not None:
             world.child.end(Exit(None, "SIGSEGV") if event == "crash" else Exit(0, None))
         case "healthy" | "loading" | "silent":
@@ -100,8 +105,9 @@ async def play(events: list[str]) -> None:
     world = World()
     policy = replace(POLICY, health_interval=0.001, unresponsive_after=0.003, stop_timeout=0.003, start_timeout=0.02)
     supervisor = Supervisor(
-        spawn=world.spawn,
+        launcher=world,
         probe=world.probe,
+        progress=Idle(),
         policy=policy,
         backoff=Backoff(0.001, 0.002, 4, 60),
         observe=lambda before, after: world.changes.append((before, after)),

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.config import ConfigErrors
-from exporter.web.auth.passwords import REMEMBERED, BasicAuth, credentials
+from exporter.web.auth.passwords import REMEMBERED, BasicAuth, parse_basic_auth
 from exporter.web.auth.web_config import KINDS, WebConfig, read_web_config
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
@@ -158,5 +158,5 @@ async def test_the_prefix_that_htpasswd_writes_is_understood(tmp_path: Path) -> 
         ("", None),
     ],
 )
-def test_credentials(header: str, expected: tuple[str, str] | None) -> None:
-    assert credentials(header) == expected
+def test_basic_auth_headers(header: str, expected: tuple[str, str] | None) -> None:
+    assert parse_basic_auth(header) == expected

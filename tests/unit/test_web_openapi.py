@@ -10,16 +10,15 @@ import yaml
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from exporter.llama.roster import ModelState
+from exporter.llama.api import ModelState
 from exporter.logs.record import LEVELS
 from exporter.logs.tail import Tail
 from exporter.metrics.history import Point
 from exporter.supervisor.process import Exit
-from exporter.supervisor.snapshot import RESTART_REASONS, Snapshot
-from exporter.supervisor.states import State
+from exporter.supervisor.states import RESTART_REASONS, Snapshot, State
 from exporter.web.api.events import LIVE
 from exporter.web.api.logs import MAX_LIMIT, PARAMETERS
-from exporter.web.auth.guard import COOKIE
+from exporter.web.auth.access import COOKIE
 from tests.web_server import MemoryRouter, say, serving
 
 DOCUMENT: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text("utf-8"))

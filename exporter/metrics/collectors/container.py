@@ -1,17 +1,16 @@
 """The container that the exporter and llama-server run in, as its cgroup shows it."""
 
-import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from exporter.metrics.collectors.collector import NoData
+from exporter.metrics.collectors.collector import NoData, SharedRead
 from exporter.metrics.collectors.mounts import Cgroups
 from exporter.metrics.definitions import host as catalog
 from exporter.metrics.families import Family
 
 UNLIMITED = 2**60
-"""A memory limit from here on is none: v1 writes "no limit" as the largest number of whole pages."""
+"""A memory limit from here on means none: v1 writes "no limit" as the largest number of whole pages."""
 
 
 class ContainerCollector:
@@ -20,8 +19,7 @@ class ContainerCollector:
     Their formats: the kernel's Documentation/admin-guide/cgroup-v2.rst, admin-guide/cgroup-v1/memory.rst and
     scheduler/sched-bwc.rst.
 
-    Of limits the lowest counts, whether it is that of the own cgroup or of one above. `root` is where `proc` and `sys`
-    lie.
+    Of limits the lowest counts, whether of the own cgroup or of one above. `root` is where `proc` and `sys` are.
     """
 
     name = "container"
@@ -34,10 +32,11 @@ class ContainerCollector:
 
     def __init__(self, *, root: Path = Path("/")) -> None:
         self._root = root
+        self._shared = SharedRead[list[Family]]()
 
-    async def collect(self) -> list[Family]:
+    async def collect(self, deadline: float) -> list[Family]:
         """Read the files in a thread."""
-        return await asyncio.to_thread(self._read)
+        return await self._shared.in_thread(self._read, deadline)
 
     def _read(self) -> list[Family]:
         try:
@@ -46,7 +45,7 @@ class ContainerCollector:
             raise NoData from None
         if not cgroups:
             raise NoData
-        # Both versions may be mounted, each with some of the controllers: what v1 has, v2 has not.
+        # Both versions may be mounted, each with some of the controllers: what v1 has, v2 does not have.
         if memory := cgroups.v1("memory"):
             limits = [*_known(_memory_limit_v1, memory), *_known(_memory_limit_above_v1, memory[:1])]
             used = _known(_memory_used_v1, memory[:1])

@@ -3,13 +3,14 @@
 import platform
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import psutil
 
 import exporter
-from exporter.logs.stream import LogStream
-from exporter.metrics.definitions import exporter as catalog
+from exporter.logs.output import LogOutput
+from exporter.logs.server_log import ServerLog
+from exporter.metrics.definitions import exporter as definitions
 from exporter.metrics.families import Family
 
 
@@ -21,43 +22,53 @@ class ExporterCollector:
 
     name = "exporter"
     metrics = (
-        catalog.BUILD_INFO,
-        catalog.LOG_LINES,
-        catalog.LOG_PROBLEMS,
-        catalog.LOG_DROPPED,
-        catalog.LOG_BYTES,
-        catalog.RELOAD_SUCCESSFUL,
-        catalog.RELOAD_TIME,
-        catalog.PROCESS_CPU,
-        catalog.PROCESS_RSS,
-        catalog.PROCESS_VIRTUAL,
-        catalog.PROCESS_FDS,
-        catalog.PROCESS_MAX_FDS,
-        catalog.PROCESS_START,
+        definitions.BUILD_INFO,
+        definitions.LOG_LINES,
+        definitions.LOG_PROBLEMS,
+        definitions.LOG_DROPPED,
+        definitions.LOG_BYTES,
+        definitions.TASK_FAILURES,
+        definitions.RELOAD_SUCCESSFUL,
+        definitions.RELOAD_TIME,
+        definitions.PROCESS_CPU,
+        definitions.PROCESS_RSS,
+        definitions.PROCESS_VIRTUAL,
+        definitions.PROCESS_FDS,
+        definitions.PROCESS_MAX_FDS,
+        definitions.PROCESS_START,
     )
 
-    def __init__(self, log: LogStream, reloaded: Callable[[], tuple[bool, float]]) -> None:
-        self._log = log
+    def __init__(
+        self,
+        output: LogOutput,
+        server_log: ServerLog,
+        reloaded: Callable[[], tuple[bool, float]],
+        failures: Mapping[str, int],
+    ) -> None:
+        self._output = output
+        self._server_log = server_log
+        self._failures = failures
         self._reloaded = reloaded
         self._process = psutil.Process()
         self._started = self._process.create_time()
 
-    async def collect(self) -> list[Family]:
+    async def collect(self, _: float) -> list[Family]:
         """Counts and sizes now."""
         successful, when = self._reloaded()
         memory = self._process.memory_info()
         return [
-            catalog.BUILD_INFO.one(1, exporter.__version__, platform.python_version()),
-            catalog.LOG_LINES.family(self._log.counts),
-            catalog.LOG_PROBLEMS.family(self._log.problems),
-            catalog.LOG_DROPPED.one(self._log.dropped),
-            catalog.LOG_BYTES.one(self._log.read_bytes),
-            catalog.RELOAD_SUCCESSFUL.one(successful),
-            catalog.RELOAD_TIME.one(when),
-            catalog.PROCESS_CPU.one(time.process_time()),
-            catalog.PROCESS_RSS.one(memory.rss),
-            catalog.PROCESS_VIRTUAL.one(memory.vms),
-            catalog.PROCESS_FDS.one(self._process.num_fds()),
-            catalog.PROCESS_MAX_FDS.one(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
-            catalog.PROCESS_START.one(self._started),
+            definitions.BUILD_INFO.one(1, exporter.__version__, platform.python_version()),
+            definitions.LOG_LINES.family(self._output.counts),
+            definitions.LOG_PROBLEMS.family(self._output.problems),
+            definitions.LOG_DROPPED.one(self._output.dropped),
+            definitions.LOG_BYTES.one(self._server_log.read_bytes),
+            definitions.TASK_FAILURES.family(((task,), count) for task, count in self._failures.items()),
+            definitions.RELOAD_SUCCESSFUL.one(successful),
+            definitions.RELOAD_TIME.one(when),
+            definitions.PROCESS_CPU.one(time.process_time()),
+            definitions.PROCESS_RSS.one(memory.rss),
+            definitions.PROCESS_VIRTUAL.one(memory.vms),
+            definitions.PROCESS_FDS.one(self._process.num_fds()),
+            definitions.PROCESS_MAX_FDS.one(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
+            definitions.PROCESS_START.one(self._started),
         ]

@@ -1,4 +1,4 @@
-"""The host as Linux's `/proc` shows it: one function a file, one read each. Formats: proc(5) and its parts."""
+"""The host as Linux's `/proc` shows it: a function for each file, one read each. Formats: proc(5) and its parts."""
 
 import os
 import re
@@ -85,7 +85,7 @@ def network(root: Path) -> list[Family]:
     """Read `/proc/net/dev`, which is that of the reader's network namespace."""
     counted: dict[str, tuple[int, int]] = {}
     for line in (root / "proc/net/dev").read_text().splitlines()[2:]:
-        # With large counts nothing parts the name from the first number but the colon; aliases have one of their own.
+        # With large counts only the colon separates the name from the first number; aliases have a colon of their own.
         name, _, numbers = line.rpartition(":")
         received, *_rest, transmitted, _, _, _, _, _, _, _ = numbers.split()
         counted[name.strip()] = int(received), int(transmitted)
@@ -136,7 +136,7 @@ class CpuEnergy:
         self._total: dict[str, int] = {}
 
     def families(self) -> list[Family]:
-        """Read `intel-rapl:N` (Documentation/power/powercap/powercap.rst; AMD's are called so too)."""
+        """Read `intel-rapl:N` (Documentation/power/powercap/powercap.rst; AMD's have the same names)."""
         now = {}
         # Not intel-rapl-mmio:N, the same packages through other registers, nor intel-rapl:N:M, their parts.
         for zone in sorted(self._powercap.glob("intel-rapl:*")):

@@ -1,4 +1,4 @@
-"""The mount table of Linux, the space of filesystems, and where cgroups lie."""
+"""The mount table of Linux, the space of filesystems, and where cgroups are mounted."""
 
 import os
 import re
@@ -16,7 +16,7 @@ class Mount(NamedTuple):
     """One mounted filesystem."""
 
     device: str
-    """What tells two filesystems apart: major:minor."""
+    """Identifies a filesystem: major:minor."""
     root: str
     """The folder of the filesystem that is mounted, `/` for all of it."""
     point: str
@@ -26,7 +26,7 @@ class Mount(NamedTuple):
 
 
 def read_mounts(root: Path = Path("/")) -> Iterator[Mount]:
-    """Read `/proc/self/mountinfo` (proc_pid_mountinfo(5)); mounts that lie over others come after them."""
+    """Read `/proc/self/mountinfo` (proc_pid_mountinfo(5)); mounts that cover others come after them."""
     # A mountpoint need not be UTF-8.
     for line in (root / "proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
         mount, _, filesystem = line.partition(" - ")
@@ -54,7 +54,7 @@ def filesystems(paths: Iterable[Path], mounts: Sequence[tuple[str, str]]) -> lis
             if device not in found:
                 found[device] = point, os.statvfs(place)
         except (OSError, ValueError):
-            continue  # of this path nothing can be known, of the others it can
+            continue  # the other paths can be read
     rows = found.values()
     return [
         catalog.FILESYSTEM_SIZE.family(((point,), room.f_blocks * room.f_frsize) for point, room in rows),
@@ -63,7 +63,7 @@ def filesystems(paths: Iterable[Path], mounts: Sequence[tuple[str, str]]) -> lis
 
 
 def _existing(path: Path) -> Path:
-    # Links are followed first: a model in a Hugging Face cache is a link to a file that may lie elsewhere.
+    # Links are followed first: a model in a Hugging Face cache is a link to a file that may be elsewhere.
     place = Path(os.path.realpath(path))
     return next(folder for folder in (place, *place.parents) if folder.exists())
 
@@ -109,8 +109,8 @@ class Cgroups:
             return []
         top = self._root / mount.point.lstrip("/")
         within = PurePosixPath(path)
-        # A container without a cgroup namespace is told its path on the host, but only its own part is mounted. What
-        # lies outside of that part can't be reached: then the top is the nearest.
+        # A container without a cgroup namespace sees its path on the host, but only its own part is mounted. What
+        # is outside of that part can't be reached: then the top is the nearest.
         below = within.relative_to(mount.root) if within.is_relative_to(mount.root) else PurePosixPath()
         if ".." in below.parts or not (top / below).is_dir():
             below = PurePosixPath()

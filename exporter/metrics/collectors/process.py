@@ -1,18 +1,18 @@
 """llama-server's own processes, read from Linux's /proc or through psutil."""
 
-import asyncio
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import psutil
 
-from exporter.metrics.collectors.collector import NoData
+from exporter.metrics.collectors.collector import NoData, SharedRead
 from exporter.metrics.collectors.host_linux import TICKS
-from exporter.metrics.definitions import process as catalog
+from exporter.metrics.definitions import server as catalog
 from exporter.metrics.families import Family
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -20,8 +20,8 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 T = TypeVar("T")
 
 
-class Usage(NamedTuple):
-    """In the order of the metrics of `ProcessCollector`; None is what can't be known."""
+class ProcessUsage(NamedTuple):
+    """In the order of the metrics of `ProcessCollector`; None is unknown."""
 
     cpu_seconds: float | None
     resident: int | None
@@ -33,11 +33,11 @@ class Usage(NamedTuple):
     written: int | None
 
 
-def linux_usage(pid: int, root: Path = Path("/")) -> Usage | None:
+def linux_usage(pid: int, root: Path = Path("/")) -> ProcessUsage | None:
     """Read `/proc/PID/{fd,io,stat}` (proc_pid_stat(5), proc_pid_io(5)); None when the process has ended."""
     folder = root / "proc" / str(pid)
     fds, (read, written) = _fds(folder), _io(folder)
-    # Last, since it tells whether the process was still there when the others were read.
+    # Last, since it shows whether the process was still there when the others were read.
     try:
         stat = (folder / "stat").read_bytes()
     except OSError:
@@ -47,7 +47,7 @@ def linux_usage(pid: int, root: Path = Path("/")) -> Usage | None:
     try:
         if fields[0] in b"ZX":
             return None  # ended, and not yet reaped by its parent
-        return Usage(
+        return ProcessUsage(
             cpu_seconds=(int(fields[11]) + int(fields[12])) / TICKS,
             resident=int(fields[21]) * PAGE,
             virtual=int(fields[20]),
@@ -58,7 +58,7 @@ def linux_usage(pid: int, root: Path = Path("/")) -> Usage | None:
             written=written,
         )
     except (ValueError, IndexError):
-        return Usage(None, None, None, None, fds, None, read, written)
+        return ProcessUsage(None, None, None, None, fds, None, read, written)
 
 
 def _fds(folder: Path) -> int | None:
@@ -77,8 +77,8 @@ def _io(folder: Path) -> tuple[int | None, int | None]:
     return int(read[1]) if read else None, int(written[1]) if written else None
 
 
-def psutil_usage(pid: int) -> Usage | None:
-    """Ask psutil; None when the process has ended. Elsewhere than on Linux a page-in stands for a major fault."""
+def psutil_usage(pid: int) -> ProcessUsage | None:
+    """Read through psutil; None when the process has ended. Outside of Linux, page-ins count as major faults."""
     try:
         process = psutil.Process(pid)
         with process.oneshot():
@@ -86,7 +86,7 @@ def psutil_usage(pid: int) -> Usage | None:
                 return None
             times, memory = _allowed(process.cpu_times), _allowed(process.memory_info)
             io = _allowed(process.io_counters) if hasattr(process, "io_counters") else None
-            return Usage(
+            return ProcessUsage(
                 cpu_seconds=times.user + times.system if times else None,
                 resident=memory.rss if memory else None,
                 virtual=memory.vms if memory else None,
@@ -108,34 +108,35 @@ def _allowed(read: Callable[[], T]) -> T | None:
 
 
 class ProcessCollector:
-    """Reads the processes that it is told of, and walks over no others.
+    """Reads the processes that `processes` returns, and no others.
 
-    `processes` gives the pid of each running model by its name, and under the empty name the router's. A process that
-    is gone has no samples. `root` is where `proc` lies.
+    `processes` returns the PID of each running model by its name, and under the empty name the router's. A process that
+    has ended has no samples. `root` is where `proc` is.
     """
 
     name = "process"
     metrics = (
-        catalog.CPU_SECONDS,
-        catalog.RESIDENT_MEMORY,
-        catalog.VIRTUAL_MEMORY,
-        catalog.THREADS,
-        catalog.OPEN_FDS,
-        catalog.MAJOR_PAGE_FAULTS,
-        catalog.READ_BYTES,
-        catalog.WRITE_BYTES,
+        catalog.PROCESS_CPU_SECONDS,
+        catalog.PROCESS_RESIDENT_MEMORY,
+        catalog.PROCESS_VIRTUAL_MEMORY,
+        catalog.PROCESS_THREADS,
+        catalog.PROCESS_OPEN_FDS,
+        catalog.PROCESS_MAJOR_PAGE_FAULTS,
+        catalog.PROCESS_READ_BYTES,
+        catalog.PROCESS_WRITE_BYTES,
     )
 
     def __init__(self, processes: Callable[[], Mapping[str, int]], *, root: Path = Path("/")) -> None:
         self._processes = processes
         self._root = root
+        self._shared = SharedRead[list[Family]]()
 
-    async def collect(self) -> list[Family]:
+    async def collect(self, deadline: float) -> list[Family]:
         """Read the files in a thread."""
         processes = dict(self._processes())
         if not processes:
             raise NoData
-        return await asyncio.to_thread(self._read, processes)
+        return await self._shared.in_thread(partial(self._read, processes), deadline)
 
     def _read(self, processes: Mapping[str, int]) -> list[Family]:
         usages = {model: self._usage(pid) for model, pid in processes.items()}
@@ -145,5 +146,5 @@ class ProcessCollector:
             for column, metric in enumerate(self.metrics)
         ]
 
-    def _usage(self, pid: int) -> Usage | None:
+    def _usage(self, pid: int) -> ProcessUsage | None:
         return linux_usage(pid, self._root) if sys.platform == "linux" else psutil_usage(pid)

@@ -1,19 +1,15 @@
 """Tokens and requests of the models: totals, rates, outcomes and histograms."""
 
-import asyncio
 import time
 
-from exporter.llama.instance import Instance
-from exporter.llama.models import Models
-from exporter.metrics.collectors.collector import NoData, Partial, gather
-from exporter.metrics.definitions import usage as catalog
+from exporter.llama.processes import Processes
+from exporter.metrics.collectors.collector import NoData, Partial
+from exporter.metrics.collectors.native import native_pages
+from exporter.metrics.definitions import usage as definitions
 from exporter.metrics.families import Family, Metric, Sample
-from exporter.usage.from_log import LoggedUsage
+from exporter.usage.from_log import FromLog
 from exporter.usage.histograms import Histogram
-from exporter.usage.store import Account
-
-MAX_AGE = 0.25
-"""Seconds that a look at the running requests may be old when a scrape shows it."""
+from exporter.usage.store import ModelUsage, UsageStore
 
 
 class UsageCollector:
@@ -21,36 +17,34 @@ class UsageCollector:
 
     name = "usage"
     metrics = (
-        catalog.PROMPT_TOKENS,
-        catalog.CACHED_TOKENS,
-        catalog.GENERATION_TOKENS,
-        catalog.DRAFT_TOKENS,
-        catalog.DRAFT_ACCEPTED,
-        catalog.TOKENS_PER_SECOND,
+        definitions.PROMPT_TOKENS,
+        definitions.CACHED_TOKENS,
+        definitions.GENERATION_TOKENS,
+        definitions.DRAFT_TOKENS,
+        definitions.DRAFT_ACCEPTED,
+        definitions.TOKENS_PER_SECOND,
     )
     totals = metrics[:5]
 
-    def __init__(self, models: Models) -> None:
-        self._models = models
+    def __init__(self, usage: UsageStore, processes: Processes) -> None:
+        self._usage = usage
+        self._processes = processes
 
-    async def collect(self) -> list[Family]:
-        """The totals now."""
-        running = list(self._models.instances.values())
-        await asyncio.gather(*(instance.look(MAX_AGE) for instance in running))
-        accounts = self._models.ledger.accounts
-        if not accounts:
+    async def collect(self, _: float) -> list[Family]:
+        """Return the totals as they were looked at last, at most half a second ago."""
+        if not self._usage.models:
             raise NoData
-        totals = {model: account.usage.totals for model, account in accounts.items()}
+        totals = {model: usage.tokens.totals for model, usage in self._usage.models.items()}
         families = [
             metric.family(((model,), tokens[part]) for model, tokens in totals.items())
             for part, metric in enumerate(self.totals)
         ]
         now = time.monotonic()
         rates: dict[tuple[str, str], float] = {}
-        for instance in running:
-            prompt, generated = instance.account.rate.per_second(now)
-            rates |= {(instance.model, "prompt"): prompt, (instance.model, "generation"): generated}
-        return [*families, catalog.TOKENS_PER_SECOND.family(rates)]
+        for model, process in self._processes.by_model.items():
+            prompt, generated = process.usage.rate.per_second(now)
+            rates |= {(model, "prompt"): prompt, (model, "generation"): generated}
+        return [*families, definitions.TOKENS_PER_SECOND.family(rates)]
 
 
 class RequestsCollector:
@@ -58,51 +52,49 @@ class RequestsCollector:
 
     name = "requests"
     metrics = (
-        catalog.REQUESTS,
-        catalog.REQUESTS_RUNNING,
-        catalog.REQUESTS_WAITING,
-        catalog.FIRST_TOKEN,
-        catalog.PER_TOKEN,
-        catalog.DURATION,
-        catalog.REQUEST_PROMPT_TOKENS,
-        catalog.REQUEST_GENERATION_TOKENS,
+        definitions.REQUESTS,
+        definitions.REQUESTS_RUNNING,
+        definitions.REQUESTS_WAITING,
+        definitions.FIRST_TOKEN,
+        definitions.PER_TOKEN,
+        definitions.DURATION,
+        definitions.REQUEST_PROMPT_TOKENS,
+        definitions.REQUEST_GENERATION_TOKENS,
     )
 
-    def __init__(self, models: Models) -> None:
-        self._models = models
+    def __init__(self, usage: UsageStore, processes: Processes) -> None:
+        self._usage = usage
+        self._processes = processes
 
-    async def collect(self) -> list[Family]:
-        """What is and what was."""
-        accounts = self._models.ledger.accounts
-        if not accounts:
+    async def collect(self, deadline: float) -> list[Family]:
+        """Return what is and what was. How many wait is on llama-server's own page, which may be late."""
+        if not self._usage.models:
             raise NoData
-        ended = [family for account in accounts.values() for family in self._ended(account)]
-        present, errors = await gather(self._models.instances, self._present)
+        families = [family for usage in self._usage.models.values() for family in _ended(usage)]
+        running = self._processes.by_model
+        families.append(definitions.REQUESTS_RUNNING.family(((model,), p.running) for model, p in running.items()))
+        pages, errors = await native_pages(self._processes.by_model, deadline)
+        waiting = {(model,): page.value("llamacpp:requests_deferred") for model, page in pages.items()}
+        families.append(
+            definitions.REQUESTS_WAITING.family({labels: n for labels, n in waiting.items() if n is not None})
+        )
         if errors:
-            raise Partial([*ended, *present], errors)
-        return [*ended, *present]
+            raise Partial(families, errors)
+        return families
 
-    @staticmethod
-    def _ended(account: Account) -> list[Family]:
-        model, ended = account.model, account.outcomes
-        if not isinstance(account.usage, LoggedUsage) and not ended.any:
-            return []  # no log tells of any
-        return [
-            catalog.REQUESTS.family(((model, outcome), count) for outcome, count in ended.counts.items()),
-            _family(catalog.FIRST_TOKEN, model, ended.first_token),
-            _family(catalog.PER_TOKEN, model, ended.per_token),
-            _family(catalog.DURATION, model, ended.duration),
-            _family(catalog.REQUEST_PROMPT_TOKENS, model, ended.prompt_tokens),
-            _family(catalog.REQUEST_GENERATION_TOKENS, model, ended.generation_tokens),
-        ]
 
-    @staticmethod
-    async def _present(instance: Instance) -> list[Family]:
-        page = await instance.native()
-        return [
-            catalog.REQUESTS_RUNNING.one(instance.running, instance.model),
-            catalog.REQUESTS_WAITING.one(page.value("llamacpp:requests_deferred"), instance.model),
-        ]
+def _ended(usage: ModelUsage) -> list[Family]:
+    model, ended = usage.model, usage.outcomes
+    if not isinstance(usage.tokens, FromLog) and not ended.any:
+        return []  # no log reports any
+    return [
+        definitions.REQUESTS.family(((model, outcome), count) for outcome, count in ended.counts.items()),
+        _family(definitions.FIRST_TOKEN, model, ended.first_token),
+        _family(definitions.PER_TOKEN, model, ended.per_token),
+        _family(definitions.DURATION, model, ended.duration),
+        _family(definitions.REQUEST_PROMPT_TOKENS, model, ended.prompt_tokens),
+        _family(definitions.REQUEST_GENERATION_TOKENS, model, ended.generation_tokens),
+    ]
 
 
 def _family(metric: Metric, model: str, histogram: Histogram) -> Family:

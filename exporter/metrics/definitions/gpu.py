@@ -1,8 +1,8 @@
 """GPUs, one schema whatever the vendor.
 
 `gpu` is the driver's index (0, 1, ...; 0:0 is the first MIG slice of the first card, as NVIDIA's container toolkit
-writes it) and counts for each vendor by itself; `uuid` is unique. What a device does not tell is absent, not 0. Of a
-card that is cut into MIG slices the processes are in the rows of the slices, and memory in both.
+writes it), counted for each vendor; `uuid` is unique. What a device does not report is absent, not 0. For a card with
+MIG slices, processes are in the rows of the slices, and memory in both.
 """
 
 from exporter.metrics.families import Metric
@@ -25,7 +25,7 @@ UTILIZATION = Metric(
     "llama_gpu_utilization_ratio",
     "gauge",
     "Share of the last moments (up to a second) in which the GPU worked on anything at all, 0 to 1; 1 does not mean "
-    "that it could not do more.",
+    "full load.",
     WHICH,
 )
 MEMORY_UTILIZATION = Metric(
@@ -38,20 +38,20 @@ MEMORY_UTILIZATION = Metric(
 FAN_SPEED = Metric(
     "llama_gpu_fan_speed_ratio",
     "gauge",
-    "Speed of the fan as a share of its maximum: measured with AMD, intended with NVIDIA, where it may exceed 1.",
+    "Speed of the fan as a share of its maximum: measured with AMD, the target with NVIDIA, where it may exceed 1.",
     WHICH,
 )
 MEMORY_TOTAL = Metric(
     "llama_gpu_memory_total_bytes",
     "gauge",
-    "Memory of the GPU (VRAM) in bytes. MIG slices have their part of their card's: do not add them up.",
+    "Memory of the GPU (VRAM) in bytes. A MIG slice has a part of its card's: do not add them up.",
     WHICH,
 )
 MEMORY_USED = Metric(
     "llama_gpu_memory_used_bytes",
     "gauge",
-    "Memory of the GPU in bytes that programs have allocated; what the driver reserves for itself is not in it where "
-    "the driver tells the two apart.",
+    "Memory of the GPU in bytes that programs have allocated, without what the driver reserves for itself where it "
+    "reports that.",
     WHICH,
 )
 MEMORY_FREE = Metric(
@@ -60,7 +60,7 @@ MEMORY_FREE = Metric(
 GTT_TOTAL = Metric(
     "llama_gpu_gtt_total_bytes",
     "gauge",
-    "System memory in bytes that the GPU may use as its own (GTT of AMD); on APUs models lie mostly here.",
+    "System memory in bytes that the GPU may use as its own (GTT of AMD); on APUs models are mostly here.",
     WHICH,
 )
 GTT_USED = Metric(
@@ -82,23 +82,23 @@ POWER = Metric(
 POWER_LIMIT = Metric(
     "llama_gpu_power_limit_watts",
     "gauge",
-    "Watts that the card is held to; under load it slows down to keep it.",
+    "Power limit of the card in watts; under load it lowers its clocks to keep it.",
     WHICH,
 )
 ENERGY = Metric(
     "llama_gpu_energy_joules_total",
     "counter",
-    "Joules that the card has used: the driver's own counter where there is one, otherwise its power once a second "
-    "added up since the exporter first saw it.",
+    "Joules that the card has used: the driver's own counter where there is one, otherwise its power, read once a "
+    "second and added up since the exporter first saw it.",
     WHICH,
 )
 MODEL_ENERGY = Metric(
     "llama_gpu_model_energy_joules_total",
     "counter",
-    "Joules of the card since the exporter first saw it, by whose work they went into: each second's are divided among "
-    "processes by their share of the GPU's work (NVML's process utilization). Where the driver does not tell shares, a "
-    "busy second goes to the model that is alone on the GPU. model is other for foreign processes, and empty when "
-    "nobody used the GPU or the driver cannot tell who did. NVIDIA only.",
+    "Joules of the card since the exporter first saw it, attributed to the model that used them: each second's are "
+    "divided among processes by their share of the GPU's work (NVML's process utilization). Where the driver reports "
+    "no shares, a busy second goes to the model that is alone on the GPU. model is other for foreign processes, and "
+    "empty when no process used the GPU or the driver cannot tell which. NVIDIA only.",
     (*WHICH, "model"),
 )
 CLOCK = Metric(
@@ -134,44 +134,43 @@ NVLINK_TRANSMITTED = Metric(
 THROTTLE = Metric(
     "llama_gpu_throttle_active",
     "gauge",
-    "1 while the reason holds the clocks down, else 0; all reasons that the GPU knows are listed. That it is idle is "
-    "none of them.",
+    "1 while the reason limits the clocks, else 0; all reasons that the GPU knows are listed, except that it is idle.",
     (*WHICH, "reason"),
 )
 ECC_ERRORS = Metric(
     "llama_gpu_ecc_errors_total",
     "counter",
-    "Memory errors found since the driver was loaded, all memories of the GPU together; kind is corrected or "
+    "Memory errors found since the driver was loaded, in all memories of the GPU; kind is corrected or "
     "uncorrected. Absent without ECC.",
     (*WHICH, "kind"),
 )
 XID_ERRORS = Metric(
     "llama_gpu_xid_errors_total",
     "counter",
-    "XID errors that the driver reported since the exporter first looked, by number. The grave ones are listed at 0 "
-    "from the start, which says that they are watched.",
+    "XID errors that the driver reported since the exporter first saw the GPU, by number. The serious ones are listed "
+    "at 0 from the start, which shows that they are watched.",
     (*WHICH, "xid"),
 )
 PROCESSES = Metric(
     "llama_gpu_processes",
     "gauge",
     "Processes that hold the GPU, llama-server's and foreign ones, as far as the driver shows them: inside a container "
-    "it may show none but the container's.",
+    "possibly only the container's.",
     WHICH,
 )
 MODEL_MEMORY = Metric(
     "llama_gpu_model_memory_bytes",
     "gauge",
-    "Memory of the GPU in bytes that llama-server's process for the model holds, its children included; of a GPU "
-    "without memory of its own, system memory. model is other for all processes that are not known as llama-server's "
-    "(NVIDIA only). A process whose PID the driver gives differently, as it may in a container, is not counted at all.",
+    "Memory of the GPU in bytes that llama-server's process for the model and its children hold; system memory for a "
+    "GPU without memory of its own. model is other for all processes that are not llama-server's (NVIDIA only). A "
+    "process for which the driver reports another PID, as it may in a container, is not counted at all.",
     (*WHICH, "model"),
 )
 MODEL_GTT = Metric(
     "llama_gpu_model_gtt_bytes",
     "gauge",
-    "System memory in bytes that llama-server's process for the model has made the GPU's (GTT of AMD), its children "
-    "included.",
+    "System memory in bytes that llama-server's process for the model and its children have mapped for the GPU (GTT of "
+    "AMD).",
     (*WHICH, "model"),
 )
 

@@ -1,4 +1,4 @@
-"""The machine under the server, and the container around it. Inside a container `/proc` mostly tells of the host."""
+"""The host, and the container around the server. Inside a container `/proc` shows mostly the host."""
 
 from exporter.metrics.families import Metric
 
@@ -12,19 +12,18 @@ CPU_SECONDS = Metric(
 CPUS = Metric(
     "llama_host_cpus",
     "gauge",
-    "Logical CPUs that are online. Of the host: a container's share is llama_container_cpu_limit.",
+    "Logical CPUs that are online. Of the host; see llama_container_cpu_limit for the container's.",
 )
 LOAD = Metric(
     "llama_host_load",
     "gauge",
-    "Load average over 1m, 5m and 15m: tasks that run or wait for CPU or disk. Of the host, also when the exporter "
-    "runs in a container.",
+    "Load average over 1m, 5m and 15m: tasks that run or wait for CPU or disk. Of the host, also inside a container.",
     ("window",),
 )
 MEMORY_TOTAL = Metric(
     "llama_host_memory_total_bytes",
     "gauge",
-    "Memory in bytes that the kernel has. Of the host: a container's share is llama_container_memory_limit_bytes.",
+    "Memory in bytes that the kernel has. Of the host; see llama_container_memory_limit_bytes for the container's.",
 )
 MEMORY_AVAILABLE = Metric(
     "llama_host_memory_available_bytes",
@@ -38,8 +37,8 @@ MEMORY_USED = Metric(
 MEMORY_CACHED = Metric(
     "llama_host_memory_cached_bytes",
     "gauge",
-    "Memory in bytes that holds contents of files (page cache, shared memory and tmpfs included): mmapped weights lie "
-    "here. Of the host. The ARC of ZFS is not in it.",
+    "Memory in bytes that holds contents of files, including page cache, shared memory and tmpfs: mmapped weights are "
+    "here. Of the host. Without the ARC of ZFS.",
 )
 SWAP_TOTAL = Metric("llama_host_swap_total_bytes", "gauge", "Swap space in bytes, 0 without swap. Of the host.")
 SWAP_USED = Metric("llama_host_swap_used_bytes", "gauge", "Swap space in bytes that is in use. Of the host.")
@@ -88,14 +87,14 @@ FILESYSTEM_AVAILABLE = Metric(
 PRESSURE = Metric(
     "llama_host_pressure_seconds_total",
     "counter",
-    "Seconds in which some tasks, or all (full), stood still for want of cpu, memory or io (PSI of Linux). Of the "
-    "host, also when the exporter runs in a container.",
+    "Seconds in which some tasks, or all (full), were stalled on cpu, memory or io (Linux PSI). Of the host, also "
+    "inside a container.",
     ("resource", "kind"),
 )
 OOM_KILLS = Metric(
     "llama_host_oom_kills_total",
     "counter",
-    "Processes killed since boot because memory ran out, that of the host or that of any container on it. Of the host.",
+    "Processes killed since boot because the host or any container on it ran out of memory. Of the host.",
 )
 BOOT_TIME = Metric("llama_host_boot_time_seconds", "gauge", "Unix time at which the host was booted.")
 CPU_ENERGY = Metric(
@@ -127,6 +126,6 @@ CONTAINER_CPU_LIMIT = Metric(
 CONTAINER_THROTTLED = Metric(
     "llama_container_cpu_throttled_seconds_total",
     "counter",
-    "Seconds that the container was held back by its CPU limit and by those above that it can see, added up over CPUs. "
+    "Seconds that the container was throttled by its CPU limit and by those above that it can see, summed over CPUs. "
     "Outside of a container: of the exporter's service or session.",
 )

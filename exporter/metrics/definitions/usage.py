@@ -1,32 +1,32 @@
-"""Tokens and requests, exact: what llama-server's own counters cannot give."""
+"""Tokens and requests, exact and live, as llama-server's own counters are not."""
 
 from exporter.metrics.families import Metric
 
 PROMPT_TOKENS = Metric(
     "llama_prompt_tokens_total",
     "counter",
-    "Prompt tokens processed since the exporter started, those of running requests included; tokens found in the cache "
-    "are not processed and not counted here.",
+    "Prompt tokens processed since the exporter started, including those of running requests; tokens found in the "
+    "cache are not processed and not counted here.",
     ("model",),
 )
 GENERATION_TOKENS = Metric(
     "llama_generation_tokens_total",
     "counter",
-    "Tokens generated since the exporter started, those of running and of cancelled requests included.",
+    "Tokens generated since the exporter started, including those of running and of cancelled requests.",
     ("model",),
 )
 TOKENS_PER_SECOND = Metric(
     "llama_tokens_per_second",
     "gauge",
     "Tokens a second of all slots together over the last metrics.rate_window (from the start of the running requests "
-    "where that is later): prompt tokens processed or tokens generated. 0 when idle.",
+    "if that is later): prompt tokens processed or tokens generated. 0 when idle.",
     ("model", "phase"),
 )
 CACHED_TOKENS = Metric(
     "llama_prompt_tokens_cached_total",
     "counter",
-    "Prompt tokens that were found in the cache and not processed, of finished requests and of running ones as far as "
-    "the server tells. With llama_prompt_tokens_total they make what the API calls usage.prompt_tokens.",
+    "Prompt tokens found in the cache and not processed, of finished requests, and of running ones where the build "
+    "reports them. The sum with llama_prompt_tokens_total is what the API calls usage.prompt_tokens.",
     ("model",),
 )
 DRAFT_TOKENS = Metric(
@@ -38,7 +38,7 @@ DRAFT_TOKENS = Metric(
 DRAFT_ACCEPTED = Metric(
     "llama_draft_tokens_accepted_total",
     "counter",
-    "Drafted tokens that were accepted, counted when the request ends; they are among llama_generation_tokens_total.",
+    "Drafted tokens that were accepted, counted when the request ends; llama_generation_tokens_total includes them.",
     ("model",),
 )
 REQUESTS = Metric(
@@ -48,15 +48,15 @@ REQUESTS = Metric(
     "failed. Absent for a server without a log.",
     ("model", "outcome"),
 )
-REQUESTS_RUNNING = Metric("llama_requests_running", "gauge", "Requests that slots work on now.", ("model",))
+REQUESTS_RUNNING = Metric("llama_requests_running", "gauge", "Requests that slots are working on.", ("model",))
 REQUESTS_WAITING = Metric(
-    "llama_requests_waiting", "gauge", "Requests that wait for a slot, as llama-server's own page says.", ("model",)
+    "llama_requests_waiting", "gauge", "Requests that wait for a slot, from llama-server's own metrics.", ("model",)
 )
 FIRST_TOKEN = Metric(
     "llama_time_to_first_token_seconds",
     "histogram",
-    "Seconds from the moment a slot takes a request to its first token, which is the prompt's processing; waiting for "
-    "a slot is not in it. Completed and truncated requests that generated.",
+    "Seconds from the moment a slot takes a request to its first token: the time to process the prompt, without "
+    "waiting for a slot. Completed and truncated requests that generated tokens.",
     ("model",),
 )
 PER_TOKEN = Metric(
@@ -68,13 +68,13 @@ PER_TOKEN = Metric(
 DURATION = Metric(
     "llama_request_duration_seconds",
     "histogram",
-    "Seconds of prompt processing and generation of a request; waiting for a slot is not in it.",
+    "Seconds of prompt processing and generation of a request; without waiting for a slot.",
     ("model",),
 )
 REQUEST_PROMPT_TOKENS = Metric(
     "llama_request_prompt_tokens",
     "histogram",
-    "Tokens of a request's prompt, those found in the cache included.",
+    "Tokens of a request's prompt, including those found in the cache.",
     ("model",),
 )
 REQUEST_GENERATION_TOKENS = Metric(

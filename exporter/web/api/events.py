@@ -14,6 +14,7 @@ from aiohttp import web
 
 from exporter.logs.tail import Tail
 from exporter.metrics.history import History
+from exporter.tasks import Border
 from exporter.web.connections import connection_limit
 
 INTERVAL = 0.25
@@ -68,10 +69,11 @@ class Client:
 class EventsHandler:
     """Any number of clients below the limit of connections. Costs nothing while there is none."""
 
-    def __init__(self, current: Callable[[], dict[str, object]], tail: Tail, history: History) -> None:
+    def __init__(self, current: Callable[[], dict[str, object]], tail: Tail, history: History, border: Border) -> None:
         self._current = current
         self._tail = tail
         self._history = history
+        self._border = border
         self._clients: dict[Client, None] = {}
         self._sources: list[asyncio.Task[None]] = []
         self._limit = connection_limit() * 3 // 4
@@ -87,7 +89,10 @@ class EventsHandler:
         client.put(b"retry: 2000\n\n" + self._status())
         self._clients[client] = None
         if not self._sources:
-            self._sources = [asyncio.create_task(self._look()), asyncio.create_task(self._follow())]
+            self._sources = [
+                asyncio.create_task(self._border.keep_running("events of the status", self._look)),
+                asyncio.create_task(self._border.keep_running("events of the log", self._follow)),
+            ]
         try:
             with suppress(ConnectionError):  # a reader that goes away is no error
                 while events := await client.take():

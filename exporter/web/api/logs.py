@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from aiohttp import web
 
-from exporter.logs.record import LEVELS, Source
+from exporter.logs.record import LEVELS, LogSource
 from exporter.logs.tail import Tail
 from exporter.metrics.history import INTERVAL, History
 from exporter.web.http import json_response
@@ -16,7 +16,7 @@ MAX_LIMIT = 1000
 MAX_TEXT = 200
 """Characters of a search; two of the longest, encoded for a URL, fit into the 8 KiB of a request line."""
 PARAMETERS = ("limit", "level", "model", "source", "search", "before")
-SOURCES: tuple[Source, ...] = get_args(Source)
+SOURCES: tuple[LogSource, ...] = get_args(LogSource)
 
 
 class LogsHandler:

@@ -9,17 +9,19 @@ import msgspec
 from aiohttp import web
 
 import exporter
-from exporter.llama.models import Models
-from exporter.supervisor.snapshot import Snapshot
-from exporter.supervisor.states import State
+from exporter.llama.models import KnownModel
+from exporter.llama.processes import Processes
+from exporter.supervisor.states import Snapshot, State
+from exporter.usage.store import UsageStore
 
 
 @dataclass(frozen=True, slots=True)
 class StatusHandler:
-    """Reads the snapshot and what is known of the models; `url` is where llama-server answers."""
+    """Reads the snapshot and what is known of the models and their requests; `url` gives where llama-server answers."""
 
     snapshot: Callable[[], Snapshot]
-    models: Models
+    processes: Processes
+    usage: UsageStore
     url: Callable[[], str]
 
     async def status(self, _: web.Request) -> web.Response:
@@ -38,15 +40,16 @@ class StatusHandler:
     def known_models(self) -> list[dict[str, Any]]:
         """Every model that the server knows: its state, and what a running one says of itself."""
         models: list[dict[str, Any]] = []
-        for entry in sorted(self.models.roster.entries.values(), key=lambda entry: entry.name):
+        for entry in sorted(self.processes.models.entries.values(), key=lambda entry: entry.name):
             if entry.state is None:
                 continue
-            instance = self.models.instances.get(entry.name)
-            facts = instance.facts if instance else None
+            process = self.processes.by_model.get(entry.name)
+            facts = process.facts if process else None
             models.append(
                 {
                     "id": entry.name,
                     "state": entry.state,
+                    "reason": _reason(entry),
                     "load_seconds": None if entry.load_seconds is None else round(entry.load_seconds, 3),
                     "exit_code": entry.exit_code,
                     "slots": facts.slots if facts else None,
@@ -61,19 +64,19 @@ class StatusHandler:
         """What each running model does now."""
         now = time.monotonic()
         activity: dict[str, dict[str, Any]] = {}
-        for model, instance in self.models.instances.items():
-            prompt, generation = instance.account.rate.per_second(now)
+        for model, process in self.processes.by_model.items():
+            prompt, generation = process.usage.rate.per_second(now)
             activity[model] = {
                 "tokens_per_second": {"prompt": round(prompt, 3), "generation": round(generation, 3)},
-                "requests_running": instance.running,
-                "slots_busy": len(instance.slots),
-                "context_used_tokens": instance.context_used,
+                "requests_running": process.running,
+                "slots_busy": len(process.slots),
+                "context_used_tokens": process.context_used,
             }
         return activity
 
     def current(self) -> dict[str, object]:
         """What the answer holds."""
-        snapshot, facts = self.snapshot(), self.models.server.facts
+        snapshot, facts = self.snapshot(), self.processes.facts
         up = snapshot.state is State.READY
         last = snapshot.last_exit
         activity = self._activity() if up else {}
@@ -101,6 +104,13 @@ class StatusHandler:
             "models": self.known_models(),
             "activity": activity,
             "tokens_per_second": {"prompt": round(prompt, 3), "generation": round(generation, 3)} if up else None,
-            "requests_running": self.models.running if up else None,
+            "requests_running": self.usage.running if up else None,
             "versions": {"exporter": exporter.__version__},
         }
+
+
+def _reason(model: KnownModel) -> str | None:
+    """Return why the model is not well, None when it is or that is plain."""
+    if model.stalled is None:
+        return None
+    return f"its requests have been running for {model.stalled:.0f} s without a token or CPU use"

@@ -14,7 +14,7 @@ TOKEN_KEY = "web.control_token_file"  # noqa: S105 -- the name of a setting
 
 
 @dataclass(frozen=True, slots=True)
-class Locks:
+class Credentials:
     """What the files say: `web.config`, a TLS context of it (None: plain HTTP), the control token (None: none)."""
 
     web: WebConfig
@@ -24,12 +24,12 @@ class Locks:
     """Every file that was read."""
 
 
-def read_locks(settings: Web) -> Locks:
+def read_credentials(settings: Web) -> Credentials:
     """Read the files that the settings name. Raise `ConfigErrors` with what is wrong."""
     file = None if settings.config_file is None else Path(settings.config_file)
     web = WebConfig() if file is None else read_web_config(file)
     named = (file, *(web.tls.paths if web.tls else ()), settings.control_token_file)
-    return Locks(
+    return Credentials(
         web=web,
         tls=server_context(web.tls) if web.tls else None,
         token=_read_token(settings.control_token_file),

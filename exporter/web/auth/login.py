@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 from loguru import logger
 
-from exporter.web.auth.guard import COOKIE, LIFETIME, Guard
+from exporter.web.auth.access import COOKIE, LIFETIME, AccessControl
 from exporter.web.http import read_json
 
 
@@ -18,20 +18,20 @@ class Login(msgspec.Struct):
 
 
 class LoginHandler:
-    """Opens and closes sessions of `guard`."""
+    """Opens and closes sessions of `access`."""
 
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
+    def __init__(self, access: AccessControl) -> None:
+        self._access = access
 
     async def login(self, request: web.Request) -> web.Response:
         """Exchange the token for a session: 204 with its cookie. 409 where no token is set."""
-        if not self._guard.has_token:
+        if not self._access.has_token:
             raise web.HTTPConflict(text="no token is set (web.control_token_file): this machine needs none")
-        self._guard.require_token(request, (await read_json(request, Login)).token)
+        self._access.require_token(request, (await read_json(request, Login)).token)
         response = web.Response(status=HTTPStatus.NO_CONTENT)
         response.set_cookie(
             COOKIE,
-            self._guard.sessions.open(time.monotonic()),
+            self._access.sessions.open(time.monotonic()),
             max_age=int(LIFETIME),
             path="/",
             secure=request.secure,
@@ -43,7 +43,7 @@ class LoginHandler:
 
     async def logout(self, request: web.Request) -> web.Response:
         """End the session of this browser, if it has one: 204."""
-        self._guard.sessions.close(request.cookies.get(COOKIE))
+        self._access.sessions.close(request.cookies.get(COOKIE))
         response = web.Response(status=HTTPStatus.NO_CONTENT)
         response.del_cookie(COOKIE, path="/", secure=request.secure, httponly=True, samesite="Strict")
         return response

@@ -53,7 +53,7 @@ class BasicAuth:
         ).digest()
 
 
-def credentials(header: str) -> tuple[str, str] | None:
+def parse_basic_auth(header: str) -> tuple[str, str] | None:
     """User and password of an `Authorization` header, None when it holds none."""
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
