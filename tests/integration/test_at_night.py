@@ -75,6 +75,26 @@ async def test_a_long_generation_is_no_hang_and_a_stop_waits_for_it_and_says_so(
         assert it.events("server_exited")[0]["level"] == "info"
 
 
+async def test_no_line_stops_the_log_or_the_server_behind_it(tmp_path: Path) -> None:
+    """More than a pipe holds follows the odd lines: llama-server would block, and never be ready."""
+    odd = [
+        b"slot launch_slot_: id  0 | task 0 | processing task",
+        b"slot update_slots: id  0 | task 0 | prompt processing progress, n_tokens = 10, progress = 0.51.",
+        b"srv  " + b"c" * 16_384 + b": " + b"m" * 2048,
+        b"slot update_slots: id  0 | task 0 | " + b"new prompt, " * 25_000,
+        b"got exception: " + b'"code":1,' * 25_000,
+        b"slot update_slots: id  0 | task " + b"9" * 5000 + b" | \xff\0\xed\xa0\x80",
+        *[b"0.00.000.001 I srv  f: a line"] * 100_000,
+    ]
+    (tmp_path / "odd").write_bytes(b"\n".join([*odd, b""]))
+    command = ("sh", "-c", f'cat {tmp_path / "odd"} >&2; exec {" ".join(FAKE)} "$@"', "sh")
+    async with exporter(command=command, folder=tmp_path) as it:
+        await it.until("ready")
+        await eventually(lambda: sum(line["message"] == "a line" for line in it.lines) == 100_000)
+        assert (await it.metrics())["llama_exporter_log_bytes_total"] >= (tmp_path / "odd").stat().st_size
+        assert await it.end() == 0
+
+
 async def test_an_attached_server_may_come_and_go(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     one.mkdir()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from exporter.logs import server_log as module
 from exporter.logs.events import Launched, Progress, RequestEvent, RequestTracker
 from exporter.tasks import Border
 from tests.server_log import followed
-from tests.support import FIXTURES
+from tests.support import FIXTURES, eventually
 
 REQUEST = (FIXTURES / "new" / "single.stderr.log").read_text("utf-8")
 LAUNCH = "slot launch_slot_: id  0 | task 7 | processing task, is_child = 0\n"
@@ -159,3 +160,19 @@ def test_no_text_makes_anything_fail(pieces: list[str], tmp_path_factory: pytest
     records = asyncio.run(shipped())
     assert not border.failures
     assert bool(records) == bool(data)
+
+
+async def test_without_file_descriptors_the_log_goes_on(tmp_path: Path) -> None:
+    border = Border()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with followed(tmp_path, border=border, on_request=failing) as it:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            await it.say(LAUNCH)
+            await eventually(lambda: it.output.counts["stderr", "info"] == 1)
+            with pytest.raises(OSError, match="Too many open files"):
+                os.pipe()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert len(await it.end()) == 1
+    assert border.failures == {"log events": 1}
