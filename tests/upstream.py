@@ -4,7 +4,6 @@ It writes no log, so it stands for a server that an exporter is attached to.
 """
 
 import asyncio
-import copy
 import itertools
 import json
 import re
@@ -24,10 +23,7 @@ NOT_FOUND = b'{"error":{"code":404,"message":"File Not Found","type":"not_found_
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer: `body` is sent `times` over, and with `stays` the answer does not end after it.
-
-    A `raw` body is all that goes to the socket, head and all, before it is closed.
-    """
+    """An HTTP answer of `body`, `times` over, that does not end if it `stays`; a `raw` body brings its own head."""
 
     body: bytes = b""
     status: int = 200
@@ -41,8 +37,7 @@ class Answer:
         return f"Answer({body!r}, {self.status}, {self.content_type!r}, {self.times=}, {self.stays=}, {self.raw=})"
 
 
-CLOSED = Answer(raw=True)
-"""The connection is closed without an answer."""
+CLOSED = Answer(raw=True)  # the connection ends without an answer
 
 
 def fixture(build: Build, name: str) -> Any:
@@ -65,7 +60,7 @@ class Upstream:
 
     A test may change every public attribute. `odd` are answers by method and path ("GET /props") in place of real ones,
     that for "*" in place of all. Nothing is answered while `answering` is not set. `other` is a second process behind
-    the same address, which answers every second question. A router passes on what is asked with `?model=`.
+    the same address, which answers every second question. A router lets its children answer what has `?model=`.
     """
 
     def __init__(
@@ -78,38 +73,38 @@ class Upstream:
         self.props: dict[str, Any] = fixture(build, "router-props.json" if children else "props.json")
         self.models: dict[str, Any] = fixture(build, "router-models-loaded.json" if children else "v1-models.json")
         for model in self.models["data"] if children else ():
-            if model["id"] in self.children:
-                model["status"]["args"] = ["--port", str(self.children[model["id"]].port)]
+            if child := self.children.get(model["id"]):
+                model["status"]["args"] = ["--port", str(child.port)]
+                child.models["data"][0]["id"] = model["id"]
         self.started = 1_000_000  # Process-Start-Time-Unix
-        self.counters, self.made = {PROMPT: 0, GENERATED: 0}, {PROMPT: 0, GENERATED: 0}
-        """`made`: tokens of all requests of the test, running ones included, whatever process made them."""
+        self.counters = {PROMPT: 0, GENERATED: 0}
+        self.made = {PROMPT: 0, GENERATED: 0}  # by all requests of the test, running or not, in whatever process
         self.requests: dict[int, Request] = {}
         self.odd: dict[str, Answer] = {}
         self.answering = asyncio.Event()
         self.answering.set()
         self.other: Upstream | None = None
-        self.asked, self.answered = Counter[str](), Counter[str]()
-        """Questions by method and path, and those of them that are over."""
-        self.keys: list[tuple[str, str]] = []
-        """Path and content of every Authorization header."""
+        self.asked = Counter[str]()  # questions by method and path
+        self.answered = Counter[str]()  # those of them that are over
+        self.keys: list[tuple[str, str]] = []  # path and content of every Authorization header
         self._tasks = itertools.count(100)
 
     async def __aenter__(self) -> Self:
-        await self.listen()
-        return self
+        return await self.listen()
 
     async def __aexit__(self, *_: object) -> None:
         await self.hang_up()
 
-    async def listen(self) -> None:
+    async def listen(self) -> Self:
         """Listen, on the same port as before if there was one."""
-        application = web.Application(client_max_size=1 << 30)
+        application = web.Application()
         application.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(application, shutdown_timeout=0.01)
         await self._runner.setup()
         await web.TCPSite(self._runner, self.host, self.port, reuse_address=True).start()
         self.port = self._runner.addresses[0][1]
         self.url = f"http://{self.host}:{self.port}"
+        return self
 
     async def hang_up(self) -> None:
         """Close all connections; new ones are refused."""
@@ -119,8 +114,8 @@ class Upstream:
         """A slot takes a request and processes its prompt."""
         task = next(self._tasks)
         request = self.requests[task] = Request(task, prompt)
-        for counts in (self.counters, self.made):
-            counts[PROMPT] += prompt
+        self.counters[PROMPT] += prompt
+        self.made[PROMPT] += prompt
         return request
 
     def generate(self, request: Request, tokens: int) -> None:
@@ -135,8 +130,7 @@ class Upstream:
 
     def complete(self, tokens: int, prompt: int = 5) -> None:
         """A whole request, before anybody can look."""
-        request = self.launch(prompt)
-        self.generate(request, tokens)
+        self.generate(request := self.launch(prompt), tokens)
         self.finish(request)
 
     def restart(self) -> None:
@@ -152,10 +146,10 @@ class Upstream:
         return page
 
     def _slots(self) -> list[dict[str, Any]]:
-        busy = next(slot for slot in fixture(self.build, "slots-busy.json") if slot["is_processing"])
         slots: list[dict[str, Any]] = fixture(self.build, "slots-idle.json")
         for number, request in enumerate(self.requests.values()):
-            slots[number] = slot = copy.deepcopy(busy) | {"id": number, "id_task": request.task}
+            busy = next(slot for slot in fixture(self.build, "slots-busy.json") if slot["is_processing"])
+            slot = slots[number] = busy | {"id": number, "id_task": request.task}
             following = slot["next_token"]
             (following[0] if isinstance(following, list) else following)["n_decoded"] = request.made
             if "n_prompt_tokens" in slot:
@@ -179,17 +173,18 @@ class Upstream:
         return Answer(NOT_FOUND, 404) if decoded is None else Answer(json.dumps(decoded).encode())
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        child = self.children.get(request.query.get("model", ""))
+        if child and request.path in ("/metrics", "/props", "/slots"):
+            return await child._serve(request)
         path = f"{request.method} {request.path}"
         self.asked[path] += 1
         if key := request.headers.get("Authorization"):
             self.keys.append((path, key))
         await self.answering.wait()
         process = self.other if self.other and self.asked[path] % 2 else self
-        if request.path in ("/metrics", "/props", "/slots"):
-            process = self.children.get(request.query.get("model", ""), process)
         answer = process.odd.get(path) or process.odd.get("*") or process.answer(path)
-        headers = {"Content-Type": answer.content_type, "Process-Start-Time-Unix": str(process.started)}
-        response = web.StreamResponse(status=answer.status, headers=headers)
+        start = {"Process-Start-Time-Unix": str(process.started)} if path == "GET /metrics" else {}
+        response = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.content_type, **start})
         with suppress(ConnectionError):  # the exporter may have heard enough
             if answer.raw and request.transport:
                 request.transport.write(answer.body)

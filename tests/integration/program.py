@@ -102,7 +102,7 @@ class Program:
             try:
                 await self.end()
             except TimeoutError:
-                self.process.kill()  # a test that fails leaves nothing running
+                await self.end(signal.SIGKILL)  # a test that fails leaves nothing running
                 raise
         assert not [line for line in self.raw if b"Traceback" in line]
         for line in self.events("server_started"):

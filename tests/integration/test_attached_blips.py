@@ -187,5 +187,5 @@ async def test_a_key_goes_to_the_router_it_was_meant_for_and_never_to_our_own_po
                     return f"llamacpp:{GENERATED}{{model=alpha}}" in await it.metrics()
 
                 await eventually(measured)
-                assert ("GET /metrics", "Bearer router-key") in router.keys
+                assert ("GET /metrics", "Bearer router-key") in child.keys
                 assert ours.keys == []
