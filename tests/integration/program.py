@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support import alive, eventually, free_port
 
 ROOT = Path(__file__).parents[2]
+EXPORTER = (sys.executable, "-m", "exporter")
 EMBEDDED = (sys.executable, "-m", "exporter.demo.embedded")
 
 
@@ -98,7 +99,11 @@ class Program:
         """End it if the test did not, and find nothing left."""
         await self.session.close()
         if self.process.returncode is None:
-            await self.end()
+            try:
+                await self.end()
+            except TimeoutError:
+                await self.end(signal.SIGKILL)  # a test that fails leaves nothing running
+                raise
         assert not [line for line in self.raw if b"Traceback" in line]
         for line in self.events("server_started"):
             await eventually(lambda pid=line["pid"]: not alive(pid), within=10)  # type: ignore[misc]
@@ -112,8 +117,9 @@ async def exporter(
     config: dict[str, Any] | None = None,
     folder: Path,
     wait: bool = True,
+    program: Sequence[str] = EXPORTER,
 ) -> AsyncIterator[Program]:
-    """Run the program with a configuration in `folder`; `wait` until it serves."""
+    """Run `program` with a configuration in `folder`; `wait` until it serves."""
     port, server_port = free_port(), free_port()
     settings: dict[str, Any] = {
         "server": {
@@ -128,7 +134,7 @@ async def exporter(
     file = folder / "exporter.yml"
     file.write_bytes(msgspec.yaml.encode(settings))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "exporter", "--config.file", str(file)),
+        *(*program, "--config.file", str(file)),
         *("--web.listen-address", f"127.0.0.1:{port}", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -136,10 +142,10 @@ async def exporter(
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         limit=1 << 24,
     )
-    program = Program(process, port, server_port)
+    it = Program(process, port, server_port)
     try:
         if wait:
-            await eventually(lambda: any("serving on" in line["message"] for line in program.lines))
-        yield program
+            await eventually(lambda: any("serving on" in line["message"] for line in it.lines))
+        yield it
     finally:
-        await program.dispose()
+        await it.dispose()
