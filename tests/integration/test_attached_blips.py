@@ -116,19 +116,37 @@ async def test_running_requests_are_not_counted_again_by_an_exporter_that_restar
             await until_counted(it, {name: made - before[name] for name, made in upstream.made.items()})
 
 
+async def test_a_sleeping_server_is_not_woken_and_its_first_request_counts(tmp_path: Path) -> None:
+    async with Upstream() as upstream:
+        upstream.counters = {PROMPT: 5_000, GENERATED: 7_000}
+        upstream.props |= {"is_sleeping": True, "build_info": "b11434-8f4e2c1"}
+        async with attached(upstream, tmp_path) as it:
+            await answer_again(upstream, "GET /metrics")  # this build sleeps on
+            assert upstream.asked["GET /slots"] == 0
+            upstream.props["is_sleeping"] = False
+            upstream.complete(20)
+            await until_counted(it, upstream.made)
+
+
 @pytest.mark.parametrize("build", ["mid", "new"])
-async def test_a_sleeping_server_is_not_woken_and_its_first_request_counts(build: Build, tmp_path: Path) -> None:
+async def test_a_sleeper_that_a_look_at_its_counters_might_wake_is_looked_at_when_it_wakes(
+    build: Build, tmp_path: Path
+) -> None:
     async with Upstream(build) as upstream:
         upstream.counters = {PROMPT: 5_000, GENERATED: 7_000}
         upstream.props["is_sleeping"] = True
         async with attached(upstream, tmp_path) as it:
-            assert upstream.asked["GET /slots"] == 0
-            if build == "mid":  # there even a look at the counters wakes it
-                assert upstream.asked["GET /metrics"] == 0
-                return
+            assert (upstream.asked["GET /slots"], upstream.asked["GET /metrics"]) == (0, 0)
+            request = upstream.launch(prompt=11)
+            upstream.generate(request, 7)
             upstream.props["is_sleeping"] = False
+            await answer_again(upstream, "GET /slots")
+            upstream.finish(request)
             upstream.complete(20)
-            await until_counted(it, upstream.made)
+            wanted = dict(upstream.made)
+            if build == "mid":  # it has counted the prompt by then, and says of no request how long its prompt was
+                wanted[PROMPT] -= 11
+            await until_counted(it, wanted)
 
 
 async def test_a_server_that_restarts_between_two_questions_is_counted_from_0_as_what_it_is_now(tmp_path: Path) -> None:
