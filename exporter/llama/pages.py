@@ -16,6 +16,14 @@ from exporter.tasks import Border
 LARGE = 256 * 1024
 """Bytes of a page above which it is read beside the event loop: a second for ten million of them."""
 CACHED = "llamacpp:prompt_tokens_cached_total"
+COUNTERS = (
+    "llamacpp:prompt_tokens_total",
+    CACHED,
+    "llamacpp:tokens_predicted_total",
+    "llamacpp:spec_decode_num_draft_tokens_total",
+    "llamacpp:spec_decode_num_accepted_tokens_total",
+)
+"""In the order of `Tokens`. They move when a request ends, in builds of late 2026 prompt tokens batch by batch."""
 BUILD = re.compile(r"b([0-9]{1,9})(?:-|$)")
 HARMLESS_BUILD = 11434
 """A build whose `/metrics` is known to leave a sleeping model asleep."""
@@ -27,6 +35,11 @@ class NativeAnswer(NamedTuple):
     page: NativePage
     process: str | None
     asked_at: float
+
+    @property
+    def counters(self) -> tuple[float | None, ...]:
+        """Return the token counters in the order of `Tokens`, None for what the build lacks."""
+        return tuple(self.page.value(name) for name in COUNTERS)
 
     @property
     def harmless(self) -> bool:

@@ -1,6 +1,7 @@
 """One process that answers for one model: its own page, and its requests brought up to date."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,8 +10,7 @@ from exporter.llama.api import Slot, UpstreamError, busy
 from exporter.llama.client import LlamaClient
 from exporter.llama.facts import Facts
 from exporter.llama.identity import AnsweringProcess, Verdict
-from exporter.llama.native import NativePage
-from exporter.llama.pages import CACHED, AsleepError, NativeAnswer, SharedPage, known_harmless
+from exporter.llama.pages import AsleepError, NativeAnswer, SharedPage, known_harmless
 from exporter.tasks import Border
 from exporter.usage.from_counters import FromCounters
 from exporter.usage.from_log import FromLog
@@ -21,14 +21,6 @@ SURE_AFTER = 1.0
 """Seconds between two looks that show a request of which the log said nothing; a line takes a twentieth of it."""
 LISTENING = 5.0
 """Seconds between two looks at the counters while the log has not reported any request."""
-COUNTERS = (
-    "llamacpp:prompt_tokens_total",
-    CACHED,
-    "llamacpp:tokens_predicted_total",
-    "llamacpp:spec_decode_num_draft_tokens_total",
-    "llamacpp:spec_decode_num_accepted_tokens_total",
-)
-"""In the order of `Tokens`. They move when a request ends, in builds of late 2026 prompt tokens batch by batch."""
 RUNNING = "llamacpp:requests_processing"
 EXACT = 2**53
 """A count above is none: a float does not hold it."""
@@ -83,6 +75,10 @@ class ModelProcess:
         self._looking: asyncio.Task[None] | None = None
         self._page = SharedPage(client, common.share_within, common.border)
         self._counters = Tokens()
+        self._reconciled = 0
+        """How many ends of requests had been seen when the native counters confirmed the count."""
+        self._idle = 0, time.monotonic()
+        """How many had been seen when it was last found to work on nothing, and since when."""
         self._slept = False
         """It was asleep when it was first met, so that its counters are not known yet."""
         self._unheard_since: float | None = None
@@ -135,12 +131,12 @@ class ModelProcess:
 
     async def _read_requests(self, tokens: FromLog | FromCounters) -> None:
         if isinstance(tokens, FromCounters):
-            answer = await self.native(float("inf"))
+            answer = await self.native(math.inf)
             verdict = Verdict.SAME if self._answering is None else self._answering.see(answer.process)
             if verdict is not Verdict.SAME:
                 self.slots, self.replaced = [], verdict is Verdict.NEW
                 return
-            counters = self._count(answer.page)
+            counters = self._count(answer)
             self.slots = busy(await self.client.slots()) if answer.page.value(RUNNING) else []
             if self._slept:
                 self._slept = False
@@ -151,8 +147,21 @@ class ModelProcess:
             tokens.seen(self.child, self.slots)
         else:
             self.slots = []
-            if self.child not in self.usage.heard and time.monotonic() - self._page.fetched_at >= LISTENING:
-                await self.native(float("inf"))
+            if tokens.ends(self.child) != self._reconciled:
+                await self._reconcile(tokens)
+            elif self.child not in self.usage.heard and time.monotonic() - self._page.fetched_at >= LISTENING:
+                await self.native(math.inf)
+
+    async def _reconcile(self, tokens: FromLog) -> None:
+        """Hold what the log counted against native counters that were read after the last request ended."""
+        ends = tokens.ends(self.child)
+        if self._idle[0] != ends:
+            self._idle = ends, time.monotonic()
+        answer = await self.native(math.inf)
+        idle = not tokens.runs_in(self.child) and ends == tokens.ends(self.child)
+        if idle and answer.asked_at >= self._idle[1] and answer.page.value(RUNNING) == 0:
+            tokens.reconcile(self.child, answer.counters, complete=answer.harmless)
+            self._reconciled = ends
 
     async def native(self, deadline: float) -> NativeAnswer:
         """Return its own page, at most `share_within` old. Raise `UpstreamError` when there is none by `deadline`.
@@ -167,12 +176,12 @@ class ModelProcess:
             self._slept = True
             raise AsleepError("it has been asleep since before it was first asked")
         answer = await self._page.fetch(deadline)
-        self._listen(answer.page)
+        self._listen(answer)
         return answer
 
-    def _count(self, page: NativePage) -> Tokens:
+    def _count(self, answer: NativeAnswer) -> Tokens:
         """Return the token counters; one that can't be read stays as it was. Raise `UpstreamError` without them."""
-        values = [page.value(name) for name in COUNTERS]
+        values = answer.counters
         if values[0] is None or values[2] is None:
             raise UpstreamError("GET /metrics answered without token counters")
         parts = zip(self._counters, values, strict=True)
@@ -186,11 +195,11 @@ class ModelProcess:
         heard = self.child in self.usage.heard
         return heard and not self.running and self._moved_to == self.usage.tokens.totals and not self.slots
 
-    def _listen(self, page: NativePage) -> None:
+    def _listen(self, answer: NativeAnswer) -> None:
         """Find out that the log says nothing of requests: the page shows some, and for longer than a line takes."""
         if isinstance(self.usage.tokens, FromCounters) or self.child in self.usage.heard:
             return
-        if not any(page.value(name) for name in (COUNTERS[0], COUNTERS[2], RUNNING)):
+        if not (answer.counters[0] or answer.counters[2] or answer.page.value(RUNNING)):
             return
         now = time.monotonic()
         if self._unheard_since is None:

@@ -1,9 +1,11 @@
 """Exact tokens of one model, from what the log says of requests and `/slots` of the running ones."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from exporter.llama.api import Slot
 from exporter.logs.events import Finished, Launched, Progress, RequestEvent
+from exporter.usage.reconcile import reconciled
 from exporter.usage.tokens import Tokens
 
 REMEMBERED = 4096
@@ -23,7 +25,8 @@ def seen_of(slot: Slot) -> Tokens:
 class FromLog:
     """Finished requests count as their timing lines say, running ones as `/slots` last showed them.
 
-    A request that ends without timings (the client went away) keeps what was last seen of it. The pipe and `/slots` are
+    A request that ends without timings (the client went away) keeps what was last seen of it, until the process is idle
+    and its own counters say more (`reconcile`). The pipe and `/slots` are
     two clocks: an answer of `/slots` may come later than the line that ended the request, and the line later than the
     end of the process, hence `_ended`, which remembers what was counted.
     """
@@ -33,6 +36,9 @@ class FromLog:
         self._running: dict[Key, Tokens] = {}
         self._ended: dict[Key, Tokens] = {}
         self._missed: dict[Key, int] = {}
+        self._of_process: dict[int | None, Tokens] = {}
+        """What the requests of each process that have ended made."""
+        self._ends: Counter[int | None] = Counter()
         self._shown = start
         self.progress: dict[Key, float] = {}
 
@@ -58,6 +64,16 @@ class FromLog:
         """Tokens of the context that a running request has filled, as far as is known."""
         tokens = self._running.get(key, Tokens())
         return tokens.prompt + tokens.cached + tokens.generated
+
+    def ends(self, child: int | None) -> int:
+        """Return how many ends of requests this process has seen, corrections of them included."""
+        return self._ends[child]
+
+    def reconcile(self, child: int | None, native: Sequence[float | None], *, complete: bool) -> None:
+        """Move the count of a process that works on nothing into the bounds of its native counters."""
+        counted = self._of_process.get(child, Tokens())
+        self._of_process[child] = moved = reconciled(counted, native, complete=complete)
+        self._finished = self._finished.plus(moved.minus(counted))
 
     def take(self, event: RequestEvent) -> None:
         """What the log says of a request."""
@@ -95,6 +111,7 @@ class FromLog:
         """Take note of a new process at this port: its tasks count from 0 and are none of those that were there."""
         self.gone(child)
         self._ended = {key: tokens for key, tokens in self._ended.items() if key[0] != child}
+        self._of_process.pop(child, None)
 
     def gone(self, child: int | None) -> None:
         """The process has ended: its running requests keep what was last seen, unless its last lines tell more."""
@@ -113,7 +130,10 @@ class FromLog:
             tokens = Tokens(*(seen if said is None else said for seen, said in zip(last, told, strict=True)))
         if counted is not None:
             tokens = tokens.at_least(counted)
-        self._finished = self._finished.plus(tokens.minus(counted or Tokens()))
+        more = tokens.minus(counted or Tokens())
+        self._finished = self._finished.plus(more)
+        self._of_process[key[0]] = self._of_process.get(key[0], Tokens()).plus(more)
+        self._ends[key[0]] += 1
         self._missed.pop(key, None)
         self.progress.pop(key, None)
         self._ended[key] = tokens
