@@ -37,6 +37,8 @@ class ServerEvents:
         if after.state is before.state:
             if after.state is State.STOPPING and after.reason and after.reason != before.reason:
                 self._log.event("server_stopping", f"llama-server is stopping: {after.reason}", pid=after.pid)
+            if after.state is State.BACKOFF and after.reason != before.reason:
+                self._changed(before, after)  # the next try failed, too
             return
         self._changed(before, after)
         self._state_changed()

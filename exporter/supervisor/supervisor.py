@@ -14,6 +14,9 @@ from exporter.supervisor.process import CannotStartError, ChildProcess, Exit
 from exporter.supervisor.run import Control, ProcessRun, Progress
 from exporter.supervisor.states import RUNNING, Observer, RestartReason, Snapshot, State, Status
 
+CHECK_PATIENCE = 0.5
+"""Seconds that a command waits for the check before a start, which takes milliseconds if nothing hangs."""
+
 
 class Launcher(Protocol):
     """Starts llama-server as the settings say."""
@@ -54,6 +57,8 @@ class Supervisor:
         self._control = Control(probe, progress, policy, backoff, self._wait)
         self._last_lines = last_lines
         self._oom_kills = oom_kills
+        self._settings: LiveServer | None = None
+        """Those of the last reload."""
         self._closing = False
 
     @property
@@ -126,6 +131,7 @@ class Supervisor:
                     control.backoff.forget()
                     self._replace(command.run, command.reason)
                 case Reload():
+                    self._settings = command.settings
                     self._launcher.configure(command.settings)
                     control.policy, control.backoff = Policy.of(command.settings), Backoff.of(command.settings)
                     pressing = pressing or command.replace or self.snapshot.state is State.FAILED
@@ -164,14 +170,18 @@ class Supervisor:
             self._status.count_restart(ending.restart)
 
     async def _checked(self) -> bool:
-        """Check before a start; False when a command came meanwhile, since a check can hang on a dead mount."""
+        """Check before a start; False when that has to be decided again, after a command that came meanwhile."""
+        settings = self._settings
         checking = asyncio.create_task(self._launcher.check())
         await self._commands.wait(checking)
-        if checking.done():
-            checking.result()
-            return True
-        checking.cancel()
-        return False
+        if not checking.done():  # a check that hangs on a dead mount must not delay a command
+            await asyncio.wait({checking}, timeout=CHECK_PATIENCE)
+        self._take()
+        if not checking.done():
+            checking.cancel()
+            return False
+        checking.result()
+        return self.snapshot.desired and settings == self._settings
 
     async def _after_crash(self, exit_: Exit, advice: str | None) -> None:
         """Decide what follows an end of its own."""

@@ -3,7 +3,7 @@
 import time
 
 from exporter.llama.processes import Processes
-from exporter.metrics.collectors.collector import NoData, Partial
+from exporter.metrics.collectors.collector import NoData
 from exporter.metrics.collectors.native import native_pages
 from exporter.metrics.definitions import usage as definitions
 from exporter.metrics.families import Family, Metric, Sample
@@ -73,13 +73,11 @@ class RequestsCollector:
         families = [family for usage in self._usage.models.values() for family in _ended(usage)]
         running = self._processes.by_model
         families.append(definitions.REQUESTS_RUNNING.family(((model,), p.running) for model, p in running.items()))
-        pages, errors = await native_pages(self._processes.by_model, deadline)
+        pages, _ = await native_pages(self._processes.by_model, deadline)  # the native collector says what is missing
         waiting = {(model,): page.value("llamacpp:requests_deferred") for model, page in pages.items()}
         families.append(
             definitions.REQUESTS_WAITING.family({labels: n for labels, n in waiting.items() if n is not None})
         )
-        if errors:
-            raise Partial(families, errors)
         return families
 
 
