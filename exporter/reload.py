@@ -67,16 +67,16 @@ async def watch(file: Path, reload: Callable[[], object], interval: float = WATC
 
     Checks every `interval` seconds: inotify misses mounted ConfigMaps and editors that replace a file.
     """
-    before = _stamp(file)
+    before = stamp(file)
     while True:
         await asyncio.sleep(interval)
-        now = _stamp(file)
+        now = stamp(file)
         if now != before and now is not None:
             before = now
             reload()
 
 
-def _stamp(file: Path) -> tuple[int, int, int] | None:
+def stamp(file: Path) -> tuple[int, int, int] | None:
     """Return what identifies the content of a file, or None if there is no file, as while it is being replaced."""
     try:
         status = file.stat()

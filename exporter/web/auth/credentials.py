@@ -7,6 +7,7 @@ from pathlib import Path
 
 from exporter.config import ConfigError, ConfigErrors, Web
 from exporter.config.secrets import read_secret
+from exporter.reload import stamp
 from exporter.web.auth.web_config import TLS, ClientAuth, TLSFiles, Version, WebConfig, read_web_config
 
 MIN_TOKEN = 16
@@ -38,16 +39,8 @@ def read_credentials(settings: Web) -> Credentials:
 
 
 def stamps(files: Iterable[Path]) -> tuple[tuple[int, int, int] | None, ...]:
-    """What changes with each of these files; None for one that is not there."""
-    return tuple(_stamp(file) for file in files)
-
-
-def _stamp(file: Path) -> tuple[int, int, int] | None:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    """Return what identifies the content of each of these files; None for one that is missing."""
+    return tuple(stamp(file) for file in files)
 
 
 def _read_token(file: str | None) -> str | None:
