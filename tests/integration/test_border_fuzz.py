@@ -73,7 +73,8 @@ class Stand:
             server.odd[path] = answer
             await (eventually(lambda: load(it)) if path == "POST /models/load" else heard(it, server, path, 1))
             await heard(it, self.front, "GET /health", 2)
-            await hold(it, answer.body if path == "GET /metrics" else b"")
+            async with asyncio.timeout(60):  # it may be busy for ever
+                await hold(it, answer.body if path == "GET /metrics" else b"")
             server.odd.clear()
             if not goes_on:
                 await self._another_process(it, server)
