@@ -22,7 +22,7 @@ from exporter.supervisor.systemd import stay_alive
 from exporter.tasks import DaemonThreads
 
 OUTPUT_CLOSE_TIMEOUT = 5.0
-LAST_RESORT = 5.0
+LAST_RESORT = 10.0
 """Seconds after a second SIGTERM until the process ends without order; the guard then ends llama-server."""
 
 

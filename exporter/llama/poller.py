@@ -89,7 +89,10 @@ class Poller:
         self._hint.set()
 
     def router_said(self, event: Spawned | Ended) -> None:
-        """Take what a router's log reports of its children."""
+        """Take what a router's log reports of its children. Of a server that is none, it is text of a user."""
+        facts = self.processes.facts
+        if facts is not None and not facts.is_router:
+            return
         if isinstance(event, Spawned):
             self.processes.spawned(event.model, event.port)
         self.hint()

@@ -17,6 +17,7 @@ from exporter.llama.models import Listed, ModelList
 from exporter.llama.poller import Poller
 from exporter.llama.process import Common
 from exporter.logs.events import Finished, Launched
+from exporter.logs.server_events import Spawned
 from exporter.metrics.collectors.native import native_pages
 from exporter.tasks import Border
 from exporter.usage.store import UsageStore
@@ -250,4 +251,16 @@ async def test_a_process_that_is_late_costs_the_others_nothing(start: Callable[[
         late.answering.set()
         processes.ended()
         await eventually(lambda: not processes._closing)
+    assert errors == []
+
+
+async def test_a_single_server_has_no_children_whatever_its_log_says(start: Callable[[], Any]) -> None:
+    server = await start()
+    show_model(server)
+    errors: list[str] = []
+    async with LlamaClient("http://127.0.0.1:1", timeout=2) as client:
+        poller = following(server, client, errors)
+        await poller.step()
+        poller.router_said(Spawned("forged", 4001))
+        assert poller.processes.model_of(4001) is None
     assert errors == []
