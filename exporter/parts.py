@@ -8,9 +8,9 @@ from exporter.announce import ModelEvents, ServerEvents
 from exporter.config import ConfigSource, Live, Loaded
 from exporter.llama.client import LlamaClient
 from exporter.llama.facts import Target
+from exporter.llama.model_process import Common
 from exporter.llama.models import ModelList
 from exporter.llama.poller import Poller
-from exporter.llama.process import Common
 from exporter.logs.output import LogOutput
 from exporter.logs.own import FailureLog, to_output
 from exporter.logs.server_log import ServerLog
@@ -21,7 +21,7 @@ from exporter.metrics.history import History
 from exporter.metrics.scrape import Scraper
 from exporter.reload import Reloader
 from exporter.supervisor.attached import AttachedServer
-from exporter.supervisor.command import Launcher, server_url
+from exporter.supervisor.command import LlamaLauncher, server_url
 from exporter.supervisor.pids import ProcessTable
 from exporter.supervisor.policy import Backoff, Policy
 from exporter.supervisor.progress import RequestProgress
@@ -95,7 +95,7 @@ def build(output: LogOutput, loaded: Loaded, load: ConfigSource, api_key: str | 
         )
     else:
         server = Supervisor(
-            launcher=Launcher(live.server, server_log, api_key, poller.begin),
+            launcher=LlamaLauncher(live.server, server_log, api_key, poller.begin),
             probe=poller.health,
             progress=RequestProgress(
                 processes,

@@ -9,8 +9,8 @@ from typing import Any
 from exporter.config import ConfigSource, Web
 from exporter.llama.api import ModelState, UpstreamError
 from exporter.llama.client import LlamaClient
+from exporter.llama.model_process import Common
 from exporter.llama.models import Listed, ModelList
-from exporter.llama.process import Common
 from exporter.llama.processes import Processes
 from exporter.logs.output import LogOutput
 from exporter.logs.record import Record, json_lines

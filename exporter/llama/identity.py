@@ -12,7 +12,7 @@ SURE_AFTER = 3
 REMEMBERED = 32
 
 
-class Verdict(Enum):
+class Identity(Enum):
     """Who gave an answer."""
 
     SAME = "same"
@@ -35,25 +35,25 @@ class AnsweringProcess:
         self._seen = 0
         self._former: deque[str] = deque(maxlen=REMEMBERED)
 
-    def see(self, process: str | None) -> Verdict:
+    def see(self, process: str | None) -> Identity:
         """Judge an answer by what identifies its process (None: nothing does)."""
         if self.several:
-            return Verdict.SEVERAL
+            return Identity.SEVERAL
         if process is None or self._known in (None, process):
             self._known = self._known or process
             if self._candidate is None or process is None:
-                return Verdict.SAME
+                return Identity.SAME
         if process in self._former or process == self._known:
             self.several = True
-            return Verdict.SEVERAL
+            return Identity.SEVERAL
         if process != self._candidate:
             if self._candidate is not None:
                 self._former.append(self._candidate)
             self._candidate, self._seen = process, 0
         self._seen += 1
         if self._seen < SURE_AFTER:
-            return Verdict.UNSURE
+            return Identity.UNSURE
         if self._known is not None:
             self._former.append(self._known)
         self._known, self._candidate = process, None
-        return Verdict.NEW
+        return Identity.NEW

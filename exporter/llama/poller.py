@@ -8,8 +8,8 @@ from contextlib import suppress
 from exporter.llama.api import Health, ModelState, UpstreamError
 from exporter.llama.client import LlamaClient
 from exporter.llama.facts import Target
+from exporter.llama.model_process import Common
 from exporter.llama.models import Listed, ModelList
-from exporter.llama.process import Common
 from exporter.llama.processes import Processes
 from exporter.llama.router_events import RouterEvents
 from exporter.logs.server_events import Ended, Spawned

@@ -7,8 +7,8 @@ from exporter.llama.api import ModelState, UpstreamError
 from exporter.llama.client import LlamaClient
 from exporter.llama.facts import Facts, Target, find_child, identify
 from exporter.llama.identity import AnsweringProcess
+from exporter.llama.model_process import Common, ModelProcess
 from exporter.llama.models import KnownModel, ModelList
-from exporter.llama.process import Common, ModelProcess
 
 
 class Processes:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from exporter.llama.api import ModelState, RouterEvent, UpstreamError, state_of
 from exporter.llama.client import LlamaClient, NoEventsError
+from exporter.llama.model_process import Common
 from exporter.llama.models import Listed
-from exporter.llama.process import Common
 from exporter.llama.processes import Processes
 
 PATH = "/models/sse"

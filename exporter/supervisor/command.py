@@ -119,7 +119,7 @@ class LoggedChild(ChildProcess):
         return exit_
 
 
-class Launcher:
+class LlamaLauncher:
     """Starts llama-server as the settings say. `api_key` reaches it by its environment, which `ps` does not show.
 
     `started` is called with where a new process will answer, before its first log line is read.

@@ -1,7 +1,7 @@
 """Commands for the supervisor: one queue, read by the one task that owns the process.
 
 A command names the process that it means by its run, so that one that was meant for a process which has been replaced
-meanwhile does not hit its successor. `Close` is final.
+meanwhile does not hit its successor. `CloseCommand` is final.
 """
 
 import asyncio
@@ -14,17 +14,17 @@ from exporter.supervisor.states import RestartReason
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class StartCommand:
     """Have the server running. Leaves `failed` and cuts a backoff short."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class StopCommand:
     """Have the server stopped."""
 
 
 @dataclass(frozen=True, slots=True)
-class Restart:
+class RestartCommand:
     """Replace the process of this run; start one when none runs."""
 
     reason: RestartReason
@@ -32,7 +32,7 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
-class Reload:
+class ReloadCommand:
     """Go on with other settings; `replace` the process of this run when it was started with settings that differ."""
 
     settings: LiveServer
@@ -41,13 +41,13 @@ class Reload:
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class CloseCommand:
     """Stop the server and end the supervisor. `at_once`: don't wait for requests, kill it."""
 
     at_once: bool
 
 
-Command = Start | Stop | Restart | Reload | Close
+Command = StartCommand | StopCommand | RestartCommand | ReloadCommand | CloseCommand
 
 
 class CommandQueue:

@@ -68,7 +68,7 @@ STOP_REPORT_INTERVAL = 1.0
 """Seconds between two looks at how many requests a stop waits for."""
 
 
-class Progress(Protocol):
+class RequestActivity(Protocol):
     """Requests in the server, and whether they get on."""
 
     @property
@@ -101,7 +101,7 @@ class Control:
     """How the process is looked after; the supervisor changes it when commands come."""
 
     probe: Callable[[], Awaitable[Health]]
-    progress: Progress
+    progress: RequestActivity
     policy: Policy
     backoff: Backoff
     wait: Wait

@@ -7,11 +7,19 @@ from typing import Any, Protocol
 
 from exporter.config import LiveServer
 from exporter.llama.api import Health
-from exporter.supervisor.commands import Close, Command, CommandQueue, Reload, Restart, Start, Stop
+from exporter.supervisor.commands import (
+    CloseCommand,
+    Command,
+    CommandQueue,
+    ReloadCommand,
+    RestartCommand,
+    StartCommand,
+    StopCommand,
+)
 from exporter.supervisor.exit_causes import likely_cause, oom_kills
 from exporter.supervisor.policy import Backoff, Policy
 from exporter.supervisor.process import CannotStartError, ChildProcess, Exit
-from exporter.supervisor.run import Control, ProcessRun, Progress
+from exporter.supervisor.run import Control, ProcessRun, RequestActivity
 from exporter.supervisor.states import RUNNING, Observer, RestartReason, Snapshot, State, Status
 
 CHECK_PATIENCE = 0.5
@@ -45,7 +53,7 @@ class Supervisor:
         *,
         launcher: Launcher,
         probe: Callable[[], Awaitable[Health]],
-        progress: Progress,
+        progress: RequestActivity,
         policy: Policy,
         backoff: Backoff,
         observe: Observer,
@@ -73,23 +81,23 @@ class Supervisor:
 
     def start(self) -> None:
         """Command that the server runs."""
-        self._submit(Start(), desired=True)
+        self._submit(StartCommand(), desired=True)
 
     def stop(self) -> None:
         """Command that the server is stopped."""
-        self._submit(Stop(), desired=False)
+        self._submit(StopCommand(), desired=False)
 
     def restart(self, reason: RestartReason, run: int) -> None:
         """Command a new process in place of the one of this run; the same as `start` when none runs."""
-        self._submit(Restart(reason, run), desired=True)
+        self._submit(RestartCommand(reason, run), desired=True)
 
     def reload(self, settings: LiveServer, *, replace: bool) -> None:
         """Command other settings, and with `replace` a new process in place of the one that runs now."""
-        self._submit(Reload(settings, replace, self.snapshot.run), desired=self.snapshot.desired)
+        self._submit(ReloadCommand(settings, replace, self.snapshot.run), desired=self.snapshot.desired)
 
     def close(self) -> None:
         """Command that the server is stopped and `run` returns; called again, that it is killed at once."""
-        command, self._closing = Close(at_once=self._closing), True
+        command, self._closing = CloseCommand(at_once=self._closing), True
         self._status.change(desired=False)
         self._commands.put(command)
 
@@ -121,23 +129,23 @@ class Supervisor:
         """Put the commands that came into force; return whether any of them ends a pause before a start."""
         control, pressing = self._control, False
         for command in self._commands.take():
-            pressing = pressing or not isinstance(command, Reload)
+            pressing = pressing or not isinstance(command, ReloadCommand)
             match command:
-                case Start():
+                case StartCommand():
                     control.backoff.forget()
-                case Stop():
+                case StopCommand():
                     control.replace = None
-                case Restart():
+                case RestartCommand():
                     control.backoff.forget()
                     self._replace(command.run, command.reason)
-                case Reload():
+                case ReloadCommand():
                     self._settings = command.settings
                     self._launcher.configure(command.settings)
                     control.policy, control.backoff = Policy.of(command.settings), Backoff.of(command.settings)
                     pressing = pressing or command.replace or self.snapshot.state is State.FAILED
                     if command.replace:
                         self._replace(command.run, "config")
-                case Close():
+                case CloseCommand():
                     control.replace, control.hurry = None, command.at_once
         return pressing
 

@@ -10,16 +10,16 @@ from exporter.logs.tail import Tail
 from exporter.metrics.history import History
 from exporter.reload import Reloader
 from exporter.tasks import Border
-from exporter.web.api.commands import ControlHandler, ModelControl, ModelsHandler, ServerControl
 from exporter.web.api.config import ConfigHandler, ReloadHandler
-from exporter.web.api.events import EventsHandler
+from exporter.web.api.control import ControlHandler, ModelControl, ModelsHandler, ServerControl
 from exporter.web.api.logs import HistoryHandler, LogsHandler
 from exporter.web.api.status import StatusHandler
+from exporter.web.api.stream import EventsHandler
 from exporter.web.auth.access import AccessControl
 from exporter.web.auth.login import LoginHandler
-from exporter.web.http import MAX_BODY, problems
 from exporter.web.metrics import MetricsHandler
 from exporter.web.page import PageHandler
+from exporter.web.responses import MAX_BODY, problems
 
 SECURITY = {
     "Content-Security-Policy": (

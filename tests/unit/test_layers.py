@@ -78,3 +78,13 @@ def test_cancellation_is_never_lost() -> None:
     """In Python 3.11 `asyncio.wait_for` loses a cancellation that comes with the result: `asyncio.timeout` does not."""
     files = (ROOT / "exporter").rglob("*.py")
     assert [file.name for file in files if "wait_for(" in file.read_text("utf-8")] == []
+
+
+def test_a_name_means_one_thing() -> None:
+    classes = [
+        node.name
+        for file in (ROOT / "exporter").rglob("*.py")
+        for node in ast.parse(file.read_text("utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert sorted({name for name in classes if classes.count(name) > 1}) == []

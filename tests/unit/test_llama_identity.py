@@ -1,8 +1,8 @@
 import pytest
 
-from exporter.llama.identity import AnsweringProcess, Verdict
+from exporter.llama.identity import AnsweringProcess, Identity
 
-LETTERS = {"s": Verdict.SAME, "u": Verdict.UNSURE, "n": Verdict.NEW, "x": Verdict.SEVERAL}
+LETTERS = {"s": Identity.SAME, "u": Identity.UNSURE, "n": Identity.NEW, "x": Identity.SEVERAL}
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from aiohttp import web
 from exporter.llama.api import ModelsAnswer, ModelState, UpstreamError, decode
 from exporter.llama.client import LlamaClient
 from exporter.llama.facts import Target
+from exporter.llama.model_process import Common
 from exporter.llama.models import Listed, ModelList
 from exporter.llama.poller import Poller
-from exporter.llama.process import Common
 from exporter.logs.events import Finished, Launched
 from exporter.logs.server_events import Spawned
 from exporter.metrics.collectors.native import native_pages

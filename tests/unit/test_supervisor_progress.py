@@ -14,8 +14,8 @@ import pytest
 from exporter.llama.api import ModelState
 from exporter.llama.client import LlamaClient
 from exporter.llama.facts import Facts, Target
+from exporter.llama.model_process import Common, ModelProcess
 from exporter.llama.models import Listed, ModelList
-from exporter.llama.process import Common, ModelProcess
 from exporter.llama.processes import Processes
 from exporter.logs.events import Launched
 from exporter.supervisor.progress import CpuUse, RequestProgress

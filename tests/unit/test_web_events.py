@@ -13,7 +13,7 @@ import pytest
 
 from exporter.logs.tail import Tail
 from exporter.supervisor.states import State
-from exporter.web.api.events import BACKLOG, LIVE, Client
+from exporter.web.api.stream import BACKLOG, LIVE, Client
 from tests.support import eventually
 from tests.web_server import MemoryRouter, listeners, say, serving
 

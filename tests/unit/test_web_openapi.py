@@ -16,8 +16,8 @@ from exporter.logs.tail import Tail
 from exporter.metrics.history import Point
 from exporter.supervisor.process import Exit
 from exporter.supervisor.states import RESTART_REASONS, Snapshot, State
-from exporter.web.api.events import LIVE
 from exporter.web.api.logs import MAX_LIMIT, PARAMETERS
+from exporter.web.api.stream import LIVE
 from exporter.web.auth.access import COOKIE
 from tests.web_server import MemoryRouter, say, serving
 

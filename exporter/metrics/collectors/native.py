@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from exporter.llama.model_process import ModelProcess
 from exporter.llama.native import PAIR, NativeFamily, NativePage
 from exporter.llama.pages import AsleepError, NativeAnswer
-from exporter.llama.process import ModelProcess
 from exporter.llama.processes import Processes
 from exporter.metrics.collectors.collector import NoData, Partial
 from exporter.metrics.definitions import ALL

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePath
 
 from exporter.llama.facts import Facts
-from exporter.llama.process import ModelProcess
+from exporter.llama.model_process import ModelProcess
 from exporter.llama.processes import Processes
 from exporter.metrics.collectors.collector import NoData
 from exporter.metrics.definitions import server as definitions

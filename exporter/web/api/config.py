@@ -15,7 +15,7 @@ from exporter.config.save import EDITABLE, ForbiddenError, save_server
 from exporter.config.schema import Duration, Size
 from exporter.config.secrets import hide_args, hide_env
 from exporter.reload import PROCESS_KEYS, Reloader, needs_new_process
-from exporter.web.http import json_response, read_json
+from exporter.web.responses import json_response, read_json
 
 Needed = Literal["none", "llama-server", "exporter"]
 """What must be restarted to apply a change; a reload restarts llama-server itself."""

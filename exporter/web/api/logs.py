@@ -9,7 +9,7 @@ from aiohttp import web
 from exporter.logs.record import LEVELS, LogSource
 from exporter.logs.tail import Tail
 from exporter.metrics.history import INTERVAL, History
-from exporter.web.http import json_response
+from exporter.web.responses import json_response
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000

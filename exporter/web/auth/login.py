@@ -8,7 +8,7 @@ from aiohttp import web
 from loguru import logger
 
 from exporter.web.auth.access import COOKIE, LIFETIME, AccessControl
-from exporter.web.http import read_json
+from exporter.web.responses import read_json
 
 
 class Login(msgspec.Struct):

@@ -14,7 +14,7 @@ from exporter.llama.api import UpstreamError
 from exporter.supervisor.command import CHECK_TIMEOUT, check_start
 from exporter.supervisor.process import CannotStartError
 from exporter.supervisor.states import RUNNING, RestartReason, Snapshot
-from exporter.web.http import json_response, read_json
+from exporter.web.responses import json_response, read_json
 
 
 class ServerControl(Protocol):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from exporter.llama.api import Slot, UpstreamError, busy
 from exporter.llama.client import LlamaClient
 from exporter.llama.facts import Facts
-from exporter.llama.identity import AnsweringProcess, Verdict
+from exporter.llama.identity import AnsweringProcess, Identity
 from exporter.llama.pages import AsleepError, NativeAnswer, SharedPage, known_harmless
 from exporter.tasks import Border
 from exporter.usage.from_counters import FromCounters
@@ -132,9 +132,9 @@ class ModelProcess:
     async def _read_requests(self, tokens: FromLog | FromCounters) -> None:
         if isinstance(tokens, FromCounters):
             answer = await self.native(math.inf)
-            verdict = Verdict.SAME if self._answering is None else self._answering.see(answer.process)
-            if verdict is not Verdict.SAME:
-                self.slots, self.replaced = [], verdict is Verdict.NEW
+            verdict = Identity.SAME if self._answering is None else self._answering.see(answer.process)
+            if verdict is not Identity.SAME:
+                self.slots, self.replaced = [], verdict is Identity.NEW
                 return
             counters = self._count(answer)
             self.slots = busy(await self.client.slots()) if answer.page.value(RUNNING) else []
