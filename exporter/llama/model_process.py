@@ -43,9 +43,8 @@ class Common:
 class ModelProcess:
     """The server at `client`; `child` is its port where a router started it.
 
-    With a log, requests are known from it, and `/slots` is read only while one runs; without one, the counters tell
-    whether requests run. `sleeps`: it was told to fall asleep when idle. `answering` follows the identity of a process
-    that something else runs.
+    With a log, requests are known from it, and `/slots` is read only while one runs; without one, the counters show
+    whether any runs. `sleeps`: it may fall asleep. `answering` follows the identity of one that something else runs.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class ModelProcess:
         self.sleeps = sleeps
         self.asleep = False
         self.gone = False
-        """The process has ended, or is ending: what it does not answer now is no failure."""
+        """It has ended, or is ending: what it does not answer now is no failure."""
         self.replaced = False
         """Another process answers in its place."""
         self.usage: ModelUsage = common.store.named(child, facts.model)
@@ -75,10 +74,8 @@ class ModelProcess:
         self._looking: asyncio.Task[None] | None = None
         self._page = SharedPage(client, common.share_within, common.border)
         self._counters = Tokens()
-        self._reconciled = 0
-        """How many ends of requests had been seen when the native counters confirmed the count."""
-        self._idle = 0, time.monotonic()
-        """How many had been seen when it was last found to work on nothing, and since when."""
+        self._reconciled, self._idle = 0, (0, time.monotonic())
+        """Ends of requests that the native counters confirmed; how many there were when it became idle, and when."""
         self._slept = False
         """It was asleep when it was first met, so that its counters are not known yet."""
         self._unheard_since: float | None = None
@@ -99,7 +96,7 @@ class ModelProcess:
     @property
     def context_used(self) -> int:
         """The same over all slots."""
-        return sum(self.used(slot) for slot in self.slots)
+        return sum(map(self.used, self.slots))
 
     def stalled(self, progress_at: float) -> float:
         """Return seconds since the last token or sign of progress while requests run; 0 when none do."""
@@ -192,8 +189,8 @@ class ModelProcess:
 
     def _unchanged(self) -> bool:
         """Return whether no request has run since the page was read."""
-        heard = self.child in self.usage.heard
-        return heard and not self.running and self._moved_to == self.usage.tokens.totals and not self.slots
+        quiet = self.child in self.usage.heard and not self.running and not self.slots
+        return quiet and self._moved_to == self.usage.tokens.totals
 
     def _listen(self, answer: NativeAnswer) -> None:
         """Find out that the log says nothing of requests: the page shows some, and for longer than a line takes."""

@@ -1,4 +1,4 @@
-"""Commands for the supervisor: one queue, read by the one task that owns the process.
+"""Commands for the supervisor, in one queue that the one task that owns the process reads; and who starts it.
 
 A command names the process that it means by its run, so that one that was meant for a process which has been replaced
 meanwhile does not hit its successor. `CloseCommand` is final.
@@ -7,9 +7,10 @@ meanwhile does not hit its successor. `CloseCommand` is final.
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from exporter.config import LiveServer
+from exporter.supervisor.process import ChildProcess
 from exporter.supervisor.states import RestartReason
 
 
@@ -76,3 +77,19 @@ class CommandQueue:
             await asyncio.wait({*tasks, command}, timeout=within, return_when=asyncio.FIRST_COMPLETED)
         finally:
             command.cancel()
+
+
+class Launcher(Protocol):
+    """Starts llama-server as the settings say."""
+
+    def configure(self, settings: LiveServer) -> None:
+        """Start it with these settings from now on."""
+        ...
+
+    async def check(self) -> None:
+        """Check what can be checked before. Raise `CannotStartError`. It may be cancelled."""
+        ...
+
+    async def spawn(self) -> ChildProcess:
+        """Start it. Raise `CannotStartError`."""
+        ...

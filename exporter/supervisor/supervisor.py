@@ -3,43 +3,20 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 from exporter.config import LiveServer
 from exporter.llama.api import Health
-from exporter.supervisor.commands import (
-    CloseCommand,
-    Command,
-    CommandQueue,
-    ReloadCommand,
-    RestartCommand,
-    StartCommand,
-    StopCommand,
-)
+from exporter.supervisor import commands
+from exporter.supervisor.commands import Command, CommandQueue, Launcher
 from exporter.supervisor.exit_causes import likely_cause, oom_kills
 from exporter.supervisor.policy import Backoff, Policy
-from exporter.supervisor.process import CannotStartError, ChildProcess, Exit
+from exporter.supervisor.process import CannotStartError, Exit
 from exporter.supervisor.run import Control, ProcessRun, RequestActivity
 from exporter.supervisor.states import RUNNING, Observer, RestartReason, Snapshot, State, Status
 
 CHECK_PATIENCE = 0.5
 """Seconds that a command waits for the check before a start, which takes milliseconds if nothing hangs."""
-
-
-class Launcher(Protocol):
-    """Starts llama-server as the settings say."""
-
-    def configure(self, settings: LiveServer) -> None:
-        """Start it with these settings from now on."""
-        ...
-
-    async def check(self) -> None:
-        """Check what can be checked before. Raise `CannotStartError`. It may be cancelled."""
-        ...
-
-    async def spawn(self) -> ChildProcess:
-        """Start it. Raise `CannotStartError`."""
-        ...
 
 
 class Supervisor:
@@ -81,23 +58,23 @@ class Supervisor:
 
     def start(self) -> None:
         """Command that the server runs."""
-        self._submit(StartCommand(), desired=True)
+        self._submit(commands.StartCommand(), desired=True)
 
     def stop(self) -> None:
         """Command that the server is stopped."""
-        self._submit(StopCommand(), desired=False)
+        self._submit(commands.StopCommand(), desired=False)
 
     def restart(self, reason: RestartReason, run: int) -> None:
         """Command a new process in place of the one of this run; the same as `start` when none runs."""
-        self._submit(RestartCommand(reason, run), desired=True)
+        self._submit(commands.RestartCommand(reason, run), desired=True)
 
     def reload(self, settings: LiveServer, *, replace: bool) -> None:
         """Command other settings, and with `replace` a new process in place of the one that runs now."""
-        self._submit(ReloadCommand(settings, replace, self.snapshot.run), desired=self.snapshot.desired)
+        self._submit(commands.ReloadCommand(settings, replace, self.snapshot.run), desired=self.snapshot.desired)
 
     def close(self) -> None:
         """Command that the server is stopped and `run` returns; called again, that it is killed at once."""
-        command, self._closing = CloseCommand(at_once=self._closing), True
+        command, self._closing = commands.CloseCommand(at_once=self._closing), True
         self._status.change(desired=False)
         self._commands.put(command)
 
@@ -129,23 +106,23 @@ class Supervisor:
         """Put the commands that came into force; return whether any of them ends a pause before a start."""
         control, pressing = self._control, False
         for command in self._commands.take():
-            pressing = pressing or not isinstance(command, ReloadCommand)
+            pressing = pressing or not isinstance(command, commands.ReloadCommand)
             match command:
-                case StartCommand():
+                case commands.StartCommand():
                     control.backoff.forget()
-                case StopCommand():
+                case commands.StopCommand():
                     control.replace = None
-                case RestartCommand():
+                case commands.RestartCommand():
                     control.backoff.forget()
                     self._replace(command.run, command.reason)
-                case ReloadCommand():
+                case commands.ReloadCommand():
                     self._settings = command.settings
                     self._launcher.configure(command.settings)
                     control.policy, control.backoff = Policy.of(command.settings), Backoff.of(command.settings)
                     pressing = pressing or command.replace or self.snapshot.state is State.FAILED
                     if command.replace:
                         self._replace(command.run, "config")
-                case CloseCommand():
+                case commands.CloseCommand():
                     control.replace, control.hurry = None, command.at_once
         return pressing
 
