@@ -21,6 +21,7 @@ export function showModels(status) {
     row.model = model;
     const exit = model.state === "failed" && model.exit_code !== null ? ` (exit code ${model.exit_code})` : "";
     say(row.cells[1].firstElementChild, model.state + exit);
+    say(row.cells[1].lastElementChild, model.reason ?? "");
     showOrder(row, status.mode === "router" ? ACTIONS[model.state] : undefined);
     body.append(row);
   }
@@ -48,7 +49,7 @@ export function showActivity(metrics) {
 
 function newRow(id) {
   const cells = COLUMNS.map((name) => make("td", { dataset: { name } }));
-  cells[0].append(make("span", { className: "badge" }));
+  cells[0].append(make("span", { className: "badge" }), " ", make("small"));
   const button = make("button", { hidden: true });
   const row = make("tr", { dataset: { model: id } }, make("th", { scope: "row" }, id), ...cells, make("td", {}, button));
   button.addEventListener("click", () => tell(row, button.dataset.order));
