@@ -17,11 +17,11 @@ UNNAMED_PROCESSES = 64
 
 
 class ModelUsage:
-    """One model's tokens, their rate, and the outcomes of its requests as far as a log reported any."""
+    """One model's tokens, their rates, and the outcomes of its requests as far as a log reported any."""
 
-    def __init__(self, model: str, rate: Rate, outcomes: Outcomes, *, logged: bool) -> None:
+    def __init__(self, model: str, window: float, outcomes: Outcomes, *, logged: bool) -> None:
         self.model = model
-        self.rate = rate
+        self.prompt_rate, self.generation_rate = Rate(window), Rate(window)
         self.outcomes = outcomes
         self.tokens: FromLog | FromCounters = FromLog() if logged else FromCounters()
         self.heard: set[int | None] = set()
@@ -50,8 +50,10 @@ class ModelUsage:
         self.heard.discard(child)
 
     def observe(self, now: float) -> None:
-        """Take a point of the rate at monotonic time `now`."""
-        self.rate.observe(now, self.tokens.totals, busy=bool(self.tokens.running))
+        """Take a point of both rates at monotonic time `now`."""
+        totals = self.tokens.totals
+        self.prompt_rate.observe(now, totals.prompt, making=bool(self.tokens.running))
+        self.generation_rate.observe(now, totals.generated, making=False)  # each token counts as soon as it is there
 
 
 class UsageStore:
@@ -76,7 +78,7 @@ class UsageStore:
     def of(self, model: str) -> ModelUsage:
         """Return the usage of `model`, begun if need be."""
         if model not in self.models:
-            self.models[model] = ModelUsage(model, Rate(self._window), Outcomes(self._buckets), logged=self.logged)
+            self.models[model] = ModelUsage(model, self._window, Outcomes(self._buckets), logged=self.logged)
         return self.models[model]
 
     def take(self, model: str | None, event: RequestEvent) -> None:
@@ -114,4 +116,4 @@ class UsageStore:
         """Measure rates over another time."""
         self._window = window
         for usage in self.models.values():
-            usage.rate.window = window
+            usage.prompt_rate.window = usage.generation_rate.window = window

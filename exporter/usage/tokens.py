@@ -4,8 +4,8 @@ from collections import deque
 from operator import add, sub
 from typing import NamedTuple
 
-PAUSE = 1.5
-"""Seconds without a running request that end a row of requests; shorter gaps lie between the requests of one client."""
+SHORTEST = 1.0
+"""Seconds over which a rate is measured at least: prompt tokens come in steps, two looks can be milliseconds apart."""
 
 
 class Tokens(NamedTuple):
@@ -34,59 +34,73 @@ class Tokens(NamedTuple):
         return Tokens(*map(max, self, other))
 
 
-class Rate:
-    """Tokens a second over the last `window` seconds.
+class Look(NamedTuple):
+    """A total of tokens at a monotonic time."""
 
-    While requests run that began inside the window, it is measured from their beginning, so that three seconds of a
-    generation show its speed and not three tenths of it. Without running requests the whole window counts, so the rate
-    falls to 0 within it.
+    at: float
+    total: int
+
+
+class Rate:
+    """Tokens a second: the tokens of the last `window` seconds over its length.
+
+    Where no tokens came for a whole window before the first of them, it is the time since that first one, so that three
+    seconds of a generation show its speed and not three tenths of it. Pauses shorter than the window count as time, so
+    the mean of the rate is the tokens over the time. After the last token it falls to 0 within the window.
     """
 
     def __init__(self, window: float) -> None:
         self.window = window
-        self._samples: deque[tuple[float, Tokens]] = deque()
-        self._busy_since: float | None = None
-        self._busy_last = float("-inf")
+        self._looks: deque[Look] = deque()
+        self._idle: Look | None = None
+        """The last look at which no token was in the making."""
+        self._around_first: tuple[Look, Look] | None = None
+        """The looks before and after the first tokens that came after a window without any."""
+        self._grew_at = float("-inf")
 
-    def observe(self, now: float, totals: Tokens, *, busy: bool) -> None:
-        """Take the totals at monotonic time `now`."""
-        if not self._samples:
-            self._samples.append((now, totals))
-        if busy:
-            if self._busy_since is None or now - self._busy_last > PAUSE:
-                self._busy_since = now
-            self._busy_last = now
-        self._samples.append((now, totals))
-        while len(self._samples) > 2 and self._samples[1][0] <= now - self.window:  # noqa: PLR2004 -- keep two ends
-            self._samples.popleft()
+    def observe(self, now: float, total: int, *, making: bool) -> None:
+        """Take the total at monotonic time `now`.
 
-    def per_second(self, now: float) -> tuple[float, float]:
-        """Prompt and generation tokens a second; zeros before two looks."""
-        if not self._samples:
-            return 0.0, 0.0
-        busy = self._busy_since is not None and now - self._busy_last <= PAUSE
-        if busy:
-            now = self._samples[-1][0]  # what has been made since the last look is not known yet, and is not zero
-        begin = now - self.window
-        if busy and self._busy_since is not None:
-            begin = max(begin, min(self._busy_since, now - 1.0))
-        begin = max(begin, self._samples[0][0])
-        span = now - begin
-        if span <= 0:
-            return 0.0, 0.0
-        prompt, generated = self._at(begin)
-        last = self._samples[-1][1]
-        return max(0.0, last.prompt - prompt) / span, max(0.0, last.generated - generated) / span
+        `making`: tokens that are not in the total yet may be in the making now. A prompt is counted batch by batch, and
+        the time of its first batch counts.
+        """
+        look = Look(now, total)
+        if not self._looks or now - self._looks[-1].at >= self.window:
+            # What came since the last look, before this process, may have come at any time.
+            self._looks = deque([look])
+            self._idle = self._around_first = None
+            self._grew_at = float("-inf")
+        last = self._looks[-1]
+        if total > last.total:
+            if last.at - self._grew_at >= self.window:
+                idle = self._idle if self._idle is not None and self._idle.total == last.total else last
+                self._around_first = idle, look
+            self._grew_at = now
+        if not making:
+            self._idle = look
+        self._looks.append(look)
+        while len(self._looks) > 2 and self._looks[1].at <= now - self.window:  # noqa: PLR2004 -- keep two ends
+            self._looks.popleft()
 
-    def _at(self, when: float) -> tuple[float, float]:
-        """Prompt and generation totals at `when`, on the line between the two looks around it."""
-        before = self._samples[0]
-        for after in self._samples:
-            if after[0] > when:
-                share = (when - before[0]) / (after[0] - before[0]) if after[0] > before[0] else 1.0
-                return (
-                    before[1].prompt + share * (after[1].prompt - before[1].prompt),
-                    before[1].generated + share * (after[1].generated - before[1].generated),
-                )
+    def per_second(self) -> float:
+        """Return the rate at the last look; 0 before two looks."""
+        if not self._looks:
+            return 0.0
+        now, total = self._looks[-1]
+        if self._around_first is not None and self._around_first[0].at > now - self.window:
+            before, after = self._around_first
+            # The first token came between the two looks: the rate lies between these, and later they agree.
+            since_after = (total - after.total) / (now - after.at) if now - after.at >= SHORTEST else 0.0
+            return max((total - before.total) / max(SHORTEST, now - before.at), since_after)
+        begin = max(now - self.window, self._looks[0].at)
+        return (total - self._total_at(begin)) / (now - begin) if now > begin else 0.0
+
+    def _total_at(self, when: float) -> float:
+        """Return the total at `when`, on the line between the two looks around it."""
+        before = self._looks[0]
+        for after in self._looks:
+            if after.at > when:
+                share = (when - before.at) / (after.at - before.at) if after.at > before.at else 1.0
+                return before.total + share * (after.total - before.total)
             before = after
-        return before[1].prompt, before[1].generated
+        return before.total

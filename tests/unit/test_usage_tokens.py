@@ -1,4 +1,3 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -6,7 +5,7 @@ from exporter.llama.api import NextToken, Slot
 from exporter.logs.events import Finished, Launched, Progress
 from exporter.usage.from_counters import FromCounters
 from exporter.usage.from_log import FromLog
-from exporter.usage.tokens import Rate, Tokens
+from exporter.usage.tokens import Tokens
 
 
 def slot(task: int, generated: int, prompt: int | None = None) -> Slot:
@@ -208,30 +207,3 @@ def test_totals_never_go_back(steps: list[tuple[str, int, int]]) -> None:
                 usage.gone(None)
         assert usage.totals.at_least(last) == usage.totals
         last = usage.totals
-
-
-def test_the_rate_of_a_steady_generation_is_its_speed_from_the_first_seconds_on() -> None:
-    rate = Rate(10)
-    rate.observe(0, Tokens(), busy=False)
-    rate.observe(100, Tokens(), busy=True)
-    for tenth in range(5, 305, 5):
-        rate.observe(100 + tenth / 10, Tokens(0, 0, tenth * 5), busy=True)
-        if tenth >= 10:
-            assert rate.per_second(100 + tenth / 10)[1] == pytest.approx(50, rel=0.02)
-
-
-def test_the_rate_falls_to_zero_within_the_window_after_the_last_request() -> None:
-    rate = Rate(10)
-    rate.observe(0, Tokens(), busy=True)
-    rate.observe(1, Tokens(10, 0, 100), busy=True)
-    for second in range(2, 14):
-        rate.observe(second, Tokens(10, 0, 100), busy=False)
-    assert rate.per_second(13) == (0, 0)
-    assert Rate(10).per_second(5) == (0, 0)
-
-
-def test_short_requests_one_after_the_other_are_averaged_over_the_window() -> None:
-    rate = Rate(10)
-    for half in range(100):
-        rate.observe(half / 2, Tokens(0, 0, half * 20), busy=half % 2 == 0)
-    assert rate.per_second(49.5)[1] == pytest.approx(40, rel=0.06)

@@ -1,7 +1,5 @@
 """Tokens and requests of the models: totals, rates, outcomes and histograms."""
 
-import time
-
 from exporter.llama.processes import Processes
 from exporter.metrics.collectors.collector import NoData
 from exporter.metrics.collectors.native import native_pages
@@ -39,11 +37,10 @@ class UsageCollector:
             metric.family(((model,), tokens[part]) for model, tokens in totals.items())
             for part, metric in enumerate(self.totals)
         ]
-        now = time.monotonic()
         rates: dict[tuple[str, str], float] = {}
         for model, process in self._processes.by_model.items():
-            prompt, generated = process.usage.rate.per_second(now)
-            rates |= {(model, "prompt"): prompt, (model, "generation"): generated}
+            rates[model, "prompt"] = process.usage.prompt_rate.per_second()
+            rates[model, "generation"] = process.usage.generation_rate.per_second()
         return [*families, definitions.TOKENS_PER_SECOND.family(rates)]
 
 

@@ -18,8 +18,9 @@ GENERATION_TOKENS = Metric(
 TOKENS_PER_SECOND = Metric(
     "llama_tokens_per_second",
     "gauge",
-    "Tokens a second of all slots together over the last metrics.rate_window (from the start of the running requests "
-    "if that is later): prompt tokens processed or tokens generated. 0 when idle.",
+    "Tokens a second of all slots together: prompt tokens processed or tokens generated in the last "
+    "metrics.rate_window, divided by its length. After a pause at least as long as the window they are divided by the "
+    "time since the first of them instead, until that is a window ago. Shorter pauses count as time. 0 when idle.",
     ("model", "phase"),
 )
 CACHED_TOKENS = Metric(

@@ -62,12 +62,13 @@ class StatusHandler:
 
     def _activity(self) -> dict[str, dict[str, Any]]:
         """What each running model does now."""
-        now = time.monotonic()
         activity: dict[str, dict[str, Any]] = {}
         for model, process in self.processes.by_model.items():
-            prompt, generation = process.usage.rate.per_second(now)
             activity[model] = {
-                "tokens_per_second": {"prompt": round(prompt, 3), "generation": round(generation, 3)},
+                "tokens_per_second": {
+                    "prompt": round(process.usage.prompt_rate.per_second(), 3),
+                    "generation": round(process.usage.generation_rate.per_second(), 3),
+                },
                 "requests_running": process.running,
                 "slots_busy": len(process.slots),
                 "context_used_tokens": process.context_used,
