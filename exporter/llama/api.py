@@ -106,7 +106,7 @@ class ModelStatus(msgspec.Struct, frozen=True):
 
     @property
     def sleeps(self) -> bool:
-        """Return whether the child was told to fall asleep when idle."""
+        """Return whether the child was started to fall asleep when idle."""
         return "--sleep-idle-seconds" in self.args
 
 

@@ -13,7 +13,7 @@ LOADS = ("loaded", "failed")
 class Listed(NamedTuple):
     """A model in a router's `/models`.
 
-    `port` is that of its child, of the last one where none runs; `sleeps`: the child was told to fall asleep when idle.
+    `port` is that of its child, of the last one where none runs; `sleeps`: the child falls asleep when idle.
     """
 
     name: str
@@ -60,7 +60,7 @@ Observer = Callable[[KnownModel, ModelState | None], None]
 
 
 class ModelList:
-    """Writes down what it is told, counts loads, and tells `observe` of changes.
+    """Records states, counts loads, and calls `observe` at changes.
 
     Loads and their counts stay when a model is deleted or the server ends. A list is a picture that may have missed
     something: another port than before means that another process was started in between.
@@ -87,7 +87,7 @@ class ModelList:
             self._enter(entry, model.state, now, model.exit_code)
 
     def changed(self, name: str, state: ModelState, now: float, exit_code: int | None = None) -> None:
-        """An event told that the model is in this state now.
+        """Take an event: the model is in this state now.
 
         A loaded model does not begin to load: that event was overtaken by a list.
         """

@@ -11,7 +11,7 @@ from exporter.supervisor.states import Observer, Snapshot, State, Status
 class AttachedServer:
     """Requests the health of the server at `url` every `interval` seconds, which may change at any time.
 
-    It is desired to run; that it does not answer is `stopped`. `refusal` tells why its numbers mean nothing, None when
+    It is desired to run; that it does not answer is `stopped`. `refusal` gives why its numbers mean nothing, None when
     they do.
     """
 

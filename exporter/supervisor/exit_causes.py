@@ -64,7 +64,7 @@ CAUSES = (
 
 
 def likely_cause(exit_: Exit, lines: Sequence[str], oom_kills: int) -> tuple[str, str] | None:
-    """Name and advice for the likely cause of an end, None when nothing tells.
+    """Return name and advice for the likely cause of an exit, None when nothing shows it.
 
     `oom_kills` is by how much the kernel's count of OOM kills grew while the process ran.
     """

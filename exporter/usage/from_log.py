@@ -28,7 +28,7 @@ class FromLog:
     A request that ends without timings (the client went away) keeps what was last seen of it, until the process is idle
     and its own counters say more (`reconcile`). The pipe and `/slots` are
     two clocks: an answer of `/slots` may come later than the line that ended the request, and the line later than the
-    end of the process, hence `_ended`, which remembers what was counted.
+    end of the process: `_ended` remembers what was counted.
     """
 
     def __init__(self, start: Tokens = Tokens()) -> None:  # noqa: B008 -- immutable
@@ -123,11 +123,11 @@ class FromLog:
         counted = self._ended.get(key)
         tokens = last = self._running.pop(key, Tokens()) if counted is None else counted
         if event is not None:
-            told = (
+            logged = (
                 *(event.prompt_tokens, event.cached_tokens, event.generation_tokens),
                 *(event.draft_tokens, event.draft_accepted),
             )
-            tokens = Tokens(*(seen if said is None else said for seen, said in zip(last, told, strict=True)))
+            tokens = Tokens(*(seen if said is None else said for seen, said in zip(last, logged, strict=True)))
         if counted is not None:
             tokens = tokens.at_least(counted)
         more = tokens.minus(counted or Tokens())

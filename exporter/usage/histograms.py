@@ -71,7 +71,7 @@ class Outcomes:
         return any(self.counts.values())
 
     def take(self, request: Finished) -> None:
-        """Count one. Times and sizes only where the log tells them: a cancelled request has an outcome and no more."""
+        """Count one. Times and sizes only where the log has them: a cancelled request has an outcome and no more."""
         self.counts[request.outcome] += 1
         if request.prompt_tokens is None or request.generation_tokens is None:
             return

@@ -58,7 +58,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         kept = (hdrs.ALLOW, hdrs.RETRY_AFTER, hdrs.WWW_AUTHENTICATE)
         headers = {str(name): error.headers[name] for name in kept if name in error.headers}
         return problem(error.status, _detail(error, request), headers)
-    except ConnectionError:  # the client went away: nobody is left to be told
+    except ConnectionError:  # the client closed the connection
         raise
     except Exception:  # noqa: BLE001 -- the border of the HTTP server: one bad answer, and the rest goes on
         logger.exception("{} {} failed", request.method, request.path)

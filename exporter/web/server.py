@@ -114,7 +114,7 @@ class WebServer:
         self._access.change(credentials)
         self._headers.configured = credentials.web.headers
         self._credentials, self._stamps = credentials, stamps(credentials.files)
-        logger.info("web: {} read anew", ", ".join(map(str, credentials.files)))
+        logger.info("web: {} read again", ", ".join(map(str, credentials.files)))
 
 
 def listening_sockets(host: str, port: int) -> list[socket.socket]:

@@ -103,7 +103,7 @@ async def test_a_replaced_certificate_is_served_without_a_new_start(tmp_path: Pa
         assert await it.get("/-/healthy") == 200
         it.authority = trustme.CA()
         write_certificate(tmp_path, it.authority)
-        await eventually(lambda: [line for line in it.program.lines if "read anew" in line["message"]])
+        await eventually(lambda: [line for line in it.program.lines if "read again" in line["message"]])
         assert await it.get("/-/healthy") == 200
         async with before.get(f"{it.url}/-/healthy", ssl=context) as response:  # the connection of before goes on
             assert response.status == 200
@@ -114,7 +114,7 @@ async def test_nobody_is_refused_while_certificates_change(tmp_path: Path) -> No
 
         async def knock() -> int:
             count = 0
-            while len([line for line in it.program.lines if "read anew" in line["message"]]) < 2:
+            while len([line for line in it.program.lines if "read again" in line["message"]]) < 2:
                 assert await it.get("/-/healthy") == 200
                 count += 1
             return count
@@ -123,7 +123,7 @@ async def test_nobody_is_refused_while_certificates_change(tmp_path: Path) -> No
         for number in (1, 2):
             write_certificate(tmp_path, it.authority)
             await eventually(
-                lambda n=number: len([line for line in it.program.lines if "read anew" in line["message"]]) >= n  # type: ignore[misc]
+                lambda n=number: len([line for line in it.program.lines if "read again" in line["message"]]) >= n  # type: ignore[misc]
             )
         assert await knocking > 10
 
@@ -151,7 +151,7 @@ async def test_a_changed_password_counts_without_a_new_start(tmp_path: Path) -> 
         hashed = bcrypt.hashpw(b"another", bcrypt.gensalt(4)).decode()
         config = {"tls_server_config": TLS, "basic_auth_users": {"prometheus": hashed}}
         (tmp_path / "web.yml").write_bytes(msgspec.yaml.encode(config))
-        await eventually(lambda: [line for line in it.program.lines if "read anew" in line["message"]])
+        await eventually(lambda: [line for line in it.program.lines if "read again" in line["message"]])
         assert await it.get("/metrics", headers=new) == 200
         assert await it.get("/metrics", headers=old) == 401
 

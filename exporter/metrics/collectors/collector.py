@@ -55,13 +55,6 @@ class Collector(Protocol):
         ...
 
 
-class MayEnd(Protocol):
-    """A process that answers for a model."""
-
-    gone: bool
-    """It has ended, or is ending: what it does not answer now is no failure."""
-
-
 class SharedRead(Generic[T]):
     """Shares one running read among the scrapes that come meanwhile.
 

@@ -17,7 +17,7 @@ from exporter.metrics.families import Family
 class ExporterCollector:
     """Version, log counts, the state of the configuration, and the exporter's own process.
 
-    `reloaded` tells whether the last loading of the configuration worked, and the Unix time of the last that did.
+    `reloaded` returns whether the last load of the configuration succeeded, and the Unix time of the last that did.
     """
 
     name = "exporter"

@@ -127,7 +127,7 @@ class Chosen(msgspec.Struct):
 
 
 class ModelsHandler:
-    """Tells `router`, which is None while llama-server runs one model; `models` tells which there are."""
+    """Commands `router`, which is None while llama-server runs one model; `models` lists the models."""
 
     def __init__(self, router: Callable[[], ModelControl | None], models: Callable[[], list[dict[str, Any]]]) -> None:
         self._router = router

@@ -46,7 +46,7 @@ class BasicAuth:
         return right
 
     def _key(self, user: str, password: str) -> bytes:
-        """The hash is part of it: a changed password is asked anew. Only a digest is kept."""
+        """The hash is part of it: a changed password is checked again. Only a digest is kept."""
         parts = (user, self.users.get(user, NOBODY), password)
         return hashlib.sha256(
             "/".join(part.encode("utf-8", "surrogateescape").hex() for part in parts).encode()
@@ -71,7 +71,7 @@ FREE = 3
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 FORGET_AFTER = 900.0
-"""Seconds without a wrong try after which a peer begins anew."""
+"""Seconds without a wrong try after which a peer starts from zero."""
 MAX_PEERS = 4096
 
 
@@ -103,7 +103,7 @@ class Throttle:
             self._records.popitem(last=False)
 
     def succeeded(self, peer: str | None) -> None:
-        """Let this peer begin anew: it was right."""
+        """Forget the wrong tries of this peer: it was right."""
         self._records.pop(network_of(peer), None)
 
 
