@@ -57,9 +57,11 @@ async def test_everything_is_reached_by_keyboard(browser: Browser, tmp_path: Pat
         await page.keyboard.press("Enter")  # the answer that hurts is not the first
         await expect(page.locator("#confirm")).to_be_hidden()
         await expect(page.locator("#state")).to_have_text("ready")
+        await expect(page.locator("#stop")).to_be_focused()
         await page.keyboard.press("Enter")
         await expect(button(page, "Cancel")).to_be_focused()
         await page.keyboard.press("Tab")
+        await expect(page.locator("#confirm .danger")).to_be_focused()
         await page.keyboard.press("Enter")
         await becomes(page, "stopped")
 
