@@ -138,7 +138,8 @@ class Supervisor:
                 return
             child = await self._launcher.spawn()
         except CannotStartError as error:
-            await self._after_failure(str(error), retry=error.retry)
+            if self.snapshot.desired:  # a stop may have come during the check
+                await self._after_failure(str(error), retry=error.retry)
             return
         kills_before = self._oom_kills()
         exit_, ending = await ProcessRun(child, self._status, self._control).until_exit()

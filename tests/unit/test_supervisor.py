@@ -280,6 +280,21 @@ async def test_a_check_that_hangs_keeps_nobody_waiting() -> None:
         assert len(it.pids) == 1
 
 
+async def test_a_stop_that_comes_while_a_check_fails_is_not_forgotten() -> None:
+    async with bench() as it:
+        it.checking.clear()
+        it.refusal = CannotStartError("no", retry=False)
+        it.supervisor.start()
+        await asyncio.sleep(0)
+        it.supervisor.stop()
+        it.checking.set()
+        await eventually(lambda: not it.supervisor._commands._commands)
+        it.refusal = None
+        it.supervisor.start()
+        await it.until(State.READY)
+        assert State.FAILED not in it.states
+
+
 async def test_a_reload_keeps_a_pause_before_the_next_start() -> None:
     async with bench("--exit-at-once", "1", backoff=Backoff(600, 600, 5, 60)) as it:
         it.supervisor.start()
